@@ -1,0 +1,106 @@
+"""Figures drawn from the rows of `results/*.json`; needs matplotlib (`nestling[figures]`)."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nestling.evaluation.results import Row
+from nestling.evaluation.tables import group_rows
+
+_COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f", "#c98b0e")
+_OFF = "#777777"
+
+
+def recall_curve(rows: Sequence[Row], path: str | Path) -> Path:
+    """Draw exact match against the number of facts told, and return the path of the PNG.
+
+    `rows` are those of `recall`. Lines are means over seeds with the memory on, one per set of
+    phrasings; bands span min to max; the dashed line is the mean with the memory off.
+
+    Raises ValueError if no row was told with the memory on, ImportError without matplotlib.
+    """
+    told = [row for row in rows if row["kind"] == "told"]
+    on = [row for row in told if row["memory"] == "on"]
+    off = [row["exact_match"] for row in told if row["memory"] == "off"]
+    if not on:
+        raise ValueError("recall_curve needs rows with kind 'told' and memory 'on'; there are none")
+    figure, axes = _figure("facts told", "exact match")
+    labels = {"train": "phrasings seen in training", "held_out": "phrasings held out"}
+    lines = sorted(group_rows(on, "phrasings").items(), reverse=True)
+    for colour, ((phrasings,), of_line) in zip(_COLOURS, lines, strict=False):
+        label = f"memory on, {labels.get(phrasings, phrasings)}"
+        _mean_and_band(axes, of_line, "facts", label, colour)
+    if off:
+        axes.axhline(
+            statistics.fmean(off), color=_OFF, linestyle="--", linewidth=1.2, label="memory off"
+        )
+    axes.set_xscale("log", base=2)
+    _ticks(axes, [row["facts"] for row in on])
+    return _save(figure, axes, path)
+
+
+def small_talk_curve(rows: Sequence[Row], path: str | Path) -> Path:
+    """Draw exact match against the tokens of small talk between telling and asking.
+
+    `rows` have `facts`, `small_talk_tokens`, `seed` and `exact_match`. One line per number of
+    facts: the mean over seeds, with a band from min to max. Returns the path of the PNG.
+
+    Raises ValueError if there are no rows, ImportError without matplotlib.
+    """
+    if not rows:
+        raise ValueError("small_talk_curve needs at least one row; there are none")
+    figure, axes = _figure("tokens of small talk since the facts were told", "exact match")
+    for position, ((facts,), of_line) in enumerate(sorted(group_rows(rows, "facts").items())):
+        label = f"{facts:,} fact{'' if facts == 1 else 's'}"
+        colour = _COLOURS[position % len(_COLOURS)]
+        _mean_and_band(axes, of_line, "small_talk_tokens", label, colour)
+    tokens = [row["small_talk_tokens"] for row in rows]
+    # Logarithmic but for the stretch from no small talk to the least of it.
+    if least := min((count for count in tokens if count > 0), default=0):
+        axes.set_xscale("symlog", base=2, linthresh=least, linscale=0.5)
+    _ticks(axes, tokens)
+    return _save(figure, axes, path)
+
+
+def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
+    try:
+        # The object interface draws to files without a display or a global state.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "figures need matplotlib; install it with: pip install 'nestling[figures]'"
+        ) from error
+    figure = Figure(figsize=(6.4, 3.8), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_ylim(-0.03, 1.03)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _mean_and_band(axes: Any, rows: Sequence[Row], column: str, label: str, colour: str) -> None:
+    points = sorted(group_rows(rows, column).items())
+    x = [key[0] for key, _ in points]
+    values = [[row["exact_match"] for row in of_point] for _, of_point in points]
+    axes.plot(x, [*map(statistics.fmean, values)], "o-", color=colour, markersize=4, label=label)
+    axes.fill_between(
+        x, [*map(min, values)], [*map(max, values)], color=colour, alpha=0.18, linewidth=0
+    )
+
+
+def _ticks(axes: Any, values: Sequence[int]) -> None:
+    measured = sorted(set(values))
+    axes.set_xticks(measured, [f"{value:,}" for value in measured])
+    axes.minorticks_off()
+
+
+def _save(figure: Any, axes: Any, path: str | Path) -> Path:
+    axes.legend(frameon=False, fontsize="small")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of the drawing program the same rows give the same file.
+    figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
+    return path

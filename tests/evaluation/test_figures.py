@@ -1,0 +1,57 @@
+import sys
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from nestling.evaluation.figures import recall_curve, small_talk_curve
+
+RECALL = [
+    {
+        "facts": facts,
+        "memory": memory,
+        "phrasings": phrasings,
+        "kind": "told",
+        "seed": seed,
+        "exact_match": (0.98 - facts / 1000 if memory == "on" else 0.02) + seed / 100,
+    }
+    for facts in (4, 16, 64, 256)
+    for memory in ("on", "off")
+    for phrasings in ("train", "held_out")
+    for seed in (0, 1)
+]
+SMALL_TALK = [
+    {"facts": facts, "small_talk_tokens": tokens, "seed": seed, "exact_match": 0.9 + seed / 50}
+    for facts in (1, 16)
+    for tokens in (0, 256, 4096)
+    for seed in (0, 1)
+]
+
+
+@pytest.mark.parametrize(
+    ("draw", "rows"),
+    [(recall_curve, RECALL), (small_talk_curve, SMALL_TALK), (small_talk_curve, SMALL_TALK[:1])],
+)
+def test_a_curve_is_a_small_png(tmp_path, draw, rows):
+    path = draw(rows, tmp_path / "figures" / "curve.png")
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < 100_000
+
+
+def test_the_same_rows_give_the_same_file(tmp_path):
+    first, second = (recall_curve(RECALL, tmp_path / name) for name in ("a.png", "b.png"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_rows_without_what_is_drawn_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="kind 'told' and memory 'on'"):
+        recall_curve([row for row in RECALL if row["memory"] == "off"], tmp_path / "a.png")
+    with pytest.raises(ValueError, match="at least one row"):
+        small_talk_curve([], tmp_path / "a.png")
+
+
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"nestling\[figures\]"):
+        recall_curve(RECALL, tmp_path / "a.png")
