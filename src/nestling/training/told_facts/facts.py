@@ -1,0 +1,40 @@
+"""Facts, the turns that tell them, and the questions that ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def key_of(subject: str, relation: str) -> str:
+    """The canonical key: ("me", "dog") -> "my dog", ("Ana", "dog") -> "Ana's dog"."""
+    return f"my {relation}" if subject == "me" else f"{subject}'s {relation}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One told fact: `subject` is "me", a first name or kin ("my brother")."""
+
+    subject: str
+    relation: str
+    value: str
+
+    @property
+    def key(self) -> str:
+        """The canonical key under which the fact is remembered."""
+        return key_of(self.subject, self.relation)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One turn of the speaker and the facts it states, in order of mention; none for small talk."""
+
+    text: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the speaker and the canonical key it asks for."""
+
+    text: str
+    key: str

@@ -1,0 +1,272 @@
+"""What the generator knows of one relation, and the phrase families that relations share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nestling.training.told_facts.splits import partition
+from nestling.training.told_facts.templates import (
+    QuestionTemplate,
+    TellingTemplate,
+    question_template,
+    telling_template,
+)
+
+Ask = str | tuple[str, str]
+
+ATTRIBUTE_UPDATES = (
+    "{poss} L is now {v}",
+    "{poss} new L is {v}",
+    "{poss} L is {v} now",
+    "{poss} L has changed to {v}",
+    "actually, {poss} L is {v}",
+    "it turns out {poss} L is {v}",
+    "{poss} L changed, it is {v} now",
+    "{poss} L is no longer {old}, it is {v}",
+    "{poss} L is {v}, not {old}",
+    "{poss} L used to be {old}, but now it is {v}",
+    "{poss} L changed from {old} to {v}",
+    "forget what I said, {poss} L is {v}",
+    "I was wrong, {poss} L is {v}",
+    "from now on {poss} L is {v}",
+    "instead of {old}, {poss} L is now {v}",
+)
+NAMED_UPDATES = (
+    "actually, {poss} L is called {v}",
+    "I got it wrong, {poss} L's name is {v}",
+    "{poss} L's name is really {v}",
+    "{poss} L goes by {v} now",
+    "I meant that {poss} L is called {v}",
+    "{poss} L is called {v}, not {old}",
+    "{poss} L's name is not {old} but {v}",
+    "{poss} L is not called {old}, the right name is {v}",
+    "it turns out {poss} L is called {v}",
+    "sorry, the name of {poss} L is {v}",
+    "{poss} L is now called {v}",
+    "{poss} L's name is no longer {old}, it is {v}",
+)
+REPLACED_UPDATES = (
+    *NAMED_UPDATES,
+    "{poss} new L is called {v}",
+    "{v} is {poss} new L",
+    "{subj} {have|has} a new L now, called {v}",
+    "{poss} L is no longer {old}, it is {v} now",
+    "{poss} L used to be {old}, but now it is {v}",
+    "{subj} {have|has} a new L and the name is {v}",
+)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One relation: its label (also its id), its kind of value and its phrasings by split.
+
+    `only_me` is set for a relation that is only told of the speaker.
+    """
+
+    label: str
+    kind: str
+    only_me: bool
+    tellings: dict[str, tuple[TellingTemplate, ...]]
+    updates: dict[str, tuple[TellingTemplate, ...]]
+    questions: dict[str, tuple[QuestionTemplate, ...]]
+
+
+def relation(
+    label: str,
+    kind: str,
+    tell: Sequence[str],
+    ask: Sequence[Ask],
+    update: Sequence[str] = (),
+    *,
+    shared_updates: Sequence[str] = ATTRIBUTE_UPDATES,
+    only_me: bool = False,
+) -> Relation:
+    """Build a relation; "L" alone in a text stands for the label.
+
+    Raises ValueError when fewer than six tellings, updates or questions are given.
+    """
+
+    def named(text: str) -> str:
+        return " ".join(
+            label + word[1:] if word in ("L", "L's", "L,", "L:") else word
+            for word in text.split(" ")
+        )
+
+    tellings = [telling_template(named(text)) for text in dict.fromkeys(tell)]
+    updates = [telling_template(named(text)) for text in dict.fromkeys((*update, *shared_updates))]
+    questions = [
+        question_template(
+            named(item) if isinstance(item, str) else (named(item[0]), named(item[1]))
+        )
+        for item in dict.fromkeys(ask)
+    ]
+    return Relation(
+        label,
+        kind,
+        only_me,
+        partition(f"{label} telling", tellings, [template.text for template in tellings]),
+        partition(f"{label} update", updates, [template.text for template in updates]),
+        partition(f"{label} question", questions, [template.text for template in questions]),
+    )
+
+
+NAMED_TELLINGS = (
+    "{poss} L is called {v}",
+    "{poss} L's name is {v}",
+    "{v} is {poss} L's name",
+    "the name of {poss} L is {v}",
+    "{v} is what {poss} L is called",
+    "{poss} L is named {v}",
+    "{poss} L goes by the name {v}",
+    "!the name of {poss} L: {v}",
+)
+NAMED_QUESTIONS: tuple[Ask, ...] = (
+    ("what is {poss} L called", "what {poss} L is called"),
+    ("what is {poss} L's name", "what {poss} L's name is"),
+    ("what is {poss} L named", "what {poss} L is named"),
+    "the name of {poss} L",
+    "{poss} L's name",
+    ("what name does {poss} L have", "what name {poss} L has"),
+    ("which name does {poss} L go by", "which name {poss} L goes by"),
+)
+
+
+def person(
+    label: str,
+    tell: Sequence[str] = (),
+    ask: Sequence[Ask] = (),
+    update: Sequence[str] = (),
+    *,
+    replaceable: bool = True,
+    kind: str = "person",
+) -> Relation:
+    """A relation whose value is the name of a person."""
+    return relation(
+        label,
+        kind,
+        (*NAMED_TELLINGS, "{v} is {poss} L", "{poss} L is {v}", *tell),
+        (*NAMED_QUESTIONS, ("who is {poss} L", "who {poss} L is"), *ask),
+        update,
+        shared_updates=REPLACED_UPDATES if replaceable else NAMED_UPDATES,
+    )
+
+
+def animal(
+    label: str, tell: Sequence[str] = (), ask: Sequence[Ask] = (), update: Sequence[str] = ()
+) -> Relation:
+    """A relation whose value is the name of a pet."""
+    return relation(
+        label,
+        "pet",
+        (
+            *NAMED_TELLINGS,
+            "{subj} {have|has} a L called {v}",
+            "{subj} {have|has} a L named {v}",
+            "{v} is {poss} L",
+            "{poss} L is {v}",
+            "we named {poss} L {v}",
+            "{subj} {have|has} a L and its name is {v}",
+            "{subj} got a L last year and called it {v}",
+            "{v} is the name {subj} gave {poss} L",
+            *tell,
+        ),
+        (
+            *NAMED_QUESTIONS,
+            ("what did {subj} name {poss} L", "what {subj} named {poss} L"),
+            ("what name did {subj} give {poss} L", "what name {subj} gave {poss} L"),
+            *ask,
+        ),
+        update,
+        shared_updates=REPLACED_UPDATES,
+    )
+
+
+def favourite(
+    thing: str,
+    kind: str,
+    tell: Sequence[str] = (),
+    ask: Sequence[Ask] = (),
+    update: Sequence[str] = (),
+    *,
+    plural: str,
+) -> Relation:
+    """A relation "favourite <thing>"; `plural` completes "of all ..."."""
+    return relation(
+        f"favourite {thing}",
+        kind,
+        (
+            "{poss} L is {v}",
+            "{v} is {poss} L",
+            f"of all {plural}, {{subj}} {{like|likes}} {{v}} best",
+            f"the {thing} {{subj}} {{like|likes}} most is {{v}}",
+            "{poss} all-time L is {v}",
+            f"{{subj}} {{like|likes}} {{v}} more than any other {thing}",
+            "!{poss} L: {v}",
+            f"if {{subj}} had to pick one {thing}, it would be {{v}}",
+            f"{{v}} is the {thing} {{subj}} {{like|likes}} best",
+            "{poss} L has always been {v}",
+            f"when it comes to {plural}, {{subj}} {{prefer|prefers}} {{v}}",
+            f"no {thing} beats {{v}} for {{obj}}",
+            *tell,
+        ),
+        (
+            ("what is {poss} L", "what {poss} L is"),
+            "{poss} L",
+            (
+                f"which {thing} {{do|does}} {{subj}} like best",
+                f"which {thing} {{subj}} {{like|likes}} best",
+            ),
+            (
+                f"what {thing} {{do|does}} {{subj}} like most",
+                f"what {thing} {{subj}} {{like|likes}} most",
+            ),
+            f"the {thing} {{subj}} {{like|likes}} best",
+            (f"which {thing} is {{poss}} favourite", f"which {thing} is {{poss}} favourite"),
+            (
+                f"of all {plural}, which one {{do|does}} {{subj}} like most",
+                f"which of all {plural} {{subj}} {{like|likes}} most",
+            ),
+            (
+                f"which {thing} {{do|does}} {{subj}} prefer",
+                f"which {thing} {{subj}} {{prefer|prefers}}",
+            ),
+            *ask,
+        ),
+        (
+            "{subj} {like|likes} {v} best now, not {old}",
+            f"{{poss}} taste in {plural} has changed, {{subj}} now {{prefer|prefers}} {{v}}",
+            *update,
+        ),
+    )
+
+
+def code(
+    label: str,
+    kind: str,
+    tell: Sequence[str] = (),
+    ask: Sequence[Ask] = (),
+    update: Sequence[str] = (),
+) -> Relation:
+    """A relation whose value is a code or a number the subject holds."""
+    return relation(
+        label,
+        kind,
+        (
+            "{poss} L is {v}",
+            "{v} is {poss} L",
+            "the L {subj} {have|has} is {v}",
+            "!{poss} L: {v}",
+            "{subj} {have|has} the L {v}",
+            "{v} is the L {subj} {have|has}",
+            *tell,
+        ),
+        (
+            ("what is {poss} L", "what {poss} L is"),
+            "{poss} L",
+            ("which L {do|does} {subj} have", "which L {subj} {have|has}"),
+            "the L {subj} {have|has}",
+            *ask,
+        ),
+        update,
+    )

@@ -1,0 +1,316 @@
+"""Draws facts, tellings, questions and small talk reproducibly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+
+from nestling.training.told_facts import frames
+from nestling.training.told_facts.facts import Fact, Question, Telling, key_of
+from nestling.training.told_facts.relation import Relation
+from nestling.training.told_facts.relations import RELATIONS, parse_key
+from nestling.training.told_facts.small_talk import SMALL_TALK
+from nestling.training.told_facts.splits import check_split, split_of
+from nestling.training.told_facts.templates import TellingTemplate
+from nestling.training.told_facts.values import KINDS, first_name
+from nestling.training.told_facts.word_lists import KIN
+
+_IDS = tuple(RELATIONS)
+_OTHERS_IDS = tuple(name for name, relation in RELATIONS.items() if not relation.only_me)
+_KIN_CHANCE = 0.4
+_DRAWS_AT_MOST = 10_000
+
+
+@lru_cache(maxsize=1 << 14)
+def _parsed(key: str) -> tuple[str, str]:
+    return parse_key(key)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+class FactSource:
+    """Draws facts, tellings and questions reproducibly.
+
+    `values` is the split of the values and names, `phrasings` that of templates and frames:
+    "train" or "held_out". Raises ValueError for any other split.
+    """
+
+    def __init__(self, rng: random.Random, *, values: str = "train", phrasings: str = "train"):
+        check_split("values", values)
+        check_split("phrasings", phrasings)
+        self._rng = rng
+        self._values = values
+        self._phrasings = phrasings
+        self._kin = tuple(kin for kin in KIN if split_of(kin) == values)
+
+    def value(self, relation: str) -> str:
+        """A value for `relation` out of this source's split of values."""
+        draw = KINDS[_relation(relation).kind]
+        for _ in range(_DRAWS_AT_MOST):
+            value = draw(self._rng)
+            if split_of(value) == self._values:
+                return value
+        raise RuntimeError(f"no {self._values} value found for {relation!r}: widen its word list")
+
+    def facts(self, count: int, *, people: int | None = None) -> list[Fact]:
+        """`count` facts with distinct keys in random order, up to half of them about the speaker.
+
+        `people` is the number of other subjects; each has several relations. Raises ValueError
+        when `count` exceeds what that many people can hold.
+        """
+        rng = self._rng
+        own = min(round(count * rng.uniform(0.35, 0.5)), round(0.9 * len(_IDS)))
+        if people == 0:
+            own = count
+        if people is None:
+            people = max(1, round((count - own) / rng.uniform(3, 7)))
+        subjects = self._subjects(people)
+        room = len(subjects) * len(_OTHERS_IDS)
+        own = max(own, count - room)
+        if own > len(_IDS):
+            raise ValueError(
+                f"{count} facts do not fit {people} people: at most {len(_IDS) + room}"
+            )
+        slots = [("me", relation) for relation in rng.sample(_IDS, own)]
+        others = count - own
+        if others * 3 > room:
+            pairs = [(subject, relation) for subject in subjects for relation in _OTHERS_IDS]
+            slots += rng.sample(pairs, others)
+        else:
+            seen: set[tuple[str, str]] = set()
+            while len(seen) < others:
+                seen.add((subjects[len(seen) % len(subjects)], rng.choice(_OTHERS_IDS)))
+            slots += sorted(seen)
+        rng.shuffle(slots)
+        return [
+            Fact(subject, relation, self._value_for(subject, relation))
+            for subject, relation in slots
+        ]
+
+    def absent_keys(self, facts: Sequence[Fact], count: int) -> list[str]:
+        """`count` distinct keys that `facts` do not hold.
+
+        Half of them are near misses: a subject that occurs, with a relation that occurs for
+        another subject only.
+        """
+        rng = self._rng
+        told = {fact.key for fact in facts}
+        subjects = sorted({fact.subject for fact in facts}) or ["me"]
+        relations = sorted({fact.relation for fact in facts} - {"name"}) or list(_OTHERS_IDS)
+        absent: list[str] = []
+        taken = set(told)
+        attempts = 0
+        while len(absent) < count:
+            attempts += 1
+            near = len(absent) < (count + 1) // 2 and attempts < 20 * count + 50
+            if near:
+                key = key_of(rng.choice(subjects), rng.choice(relations))
+            elif rng.random() < 0.5:
+                key = key_of("me", rng.choice(_IDS))
+                key = key if key not in taken else key_of(self._person(), rng.choice(_OTHERS_IDS))
+            else:
+                key = key_of(self._person(), rng.choice(_OTHERS_IDS))
+            if key not in taken:
+                taken.add(key)
+                absent.append(key)
+        rng.shuffle(absent)
+        return absent
+
+    def telling(self, facts: Sequence[Fact]) -> Telling:
+        """One turn that states 1 to 3 `facts` in this order, else raises ValueError."""
+        if not 1 <= len(facts) <= 3:
+            raise ValueError(
+                f"a telling states 1 to 3 facts, not {len(facts)}: split them over turns"
+            )
+        if len(facts) > 1:
+            return Telling(self._joined(facts), tuple(facts))
+        fact = facts[0]
+        template = self._pick(_relation(fact.relation).tellings[self._phrasings])
+        return Telling(self._framed(template, fact, "", None), (fact,))
+
+    def update(self, fact: Fact, old: str | None = None) -> Telling:
+        """A turn that tells `fact` as a change, in part naming the `old` value if given."""
+        choices = _relation(fact.relation).updates[self._phrasings]
+        wanted = old is not None and self._rng.random() < 0.6
+        fitting = tuple(t for t in choices if t.needs_old == wanted)
+        if not fitting:
+            fitting = tuple(t for t in choices if old is not None or not t.needs_old)
+        if not fitting:
+            return Telling(
+                self._framed(
+                    self._pick(_relation(fact.relation).tellings[self._phrasings]),
+                    fact,
+                    "",
+                    frames.UPDATE_OPENERS,
+                ),
+                (fact,),
+            )
+        return Telling(
+            self._framed(self._pick(fitting), fact, old or "", frames.UPDATE_OPENERS), (fact,)
+        )
+
+    def question(self, key_or_fact: Fact | str) -> Question:
+        """A question for a fact or a key. Raises ValueError for a key of no known relation."""
+        if isinstance(key_or_fact, Fact):
+            subject, label, key = key_or_fact.subject, key_or_fact.relation, key_or_fact.key
+        else:
+            key = key_or_fact
+            subject, label = _parsed(key)
+        rng = self._rng
+        choices = _relation(label).questions[self._phrasings]
+        template = choices[int(rng.random() * len(choices))]
+        pick = rng.random()
+        casual = rng.random() < 0.1
+        if pick < 0.5 or (pick < 0.58 and not template.noun and template.said is None):
+            opener = self._frame(frames.QUESTION_OPENERS) if rng.random() < 0.25 else ""
+            forms = template.indirect if template.noun and rng.random() < 0.4 else template.direct
+            text = opener + _after(opener, forms.fill(rng, subject, casual=casual)) + "?"
+        elif pick < 0.58 and template.said is not None:
+            text = template.said.fill(rng, subject, casual=casual) + "?"
+        else:
+            table = frames.INDIRECT_NOUN if template.noun else frames.INDIRECT
+            text = self._frame(table).replace(
+                "*", template.indirect.fill(rng, subject, casual=casual)
+            )
+        if casual:
+            text = text.rstrip("?.") + ("?" if rng.random() < 0.3 else "")
+            return Question(
+                text
+                if text[:1] == "I"
+                else text[:1].lower() + text[1:]
+                if not text.startswith(subject)
+                else text,
+                key,
+            )
+        return Question(_capital(text), key)
+
+    def small_talk(self) -> Telling:
+        """A turn that states no fact and asks for none."""
+        return Telling(self._rng.choice(SMALL_TALK[self._phrasings]), ())
+
+    def _person(self) -> str:
+        """A subject other than the speaker: kin or a first name."""
+        if self._rng.random() < _KIN_CHANCE:
+            return self._rng.choice(self._kin)
+        while True:
+            name = first_name(self._rng)
+            if split_of(name) == self._values:
+                return name
+
+    def _subjects(self, count: int) -> list[str]:
+        kin = min(round(count * self._rng.uniform(0.2, 0.6)), len(self._kin))
+        chosen = dict.fromkeys(self._rng.sample(self._kin, kin))
+        while len(chosen) < count:
+            name = first_name(self._rng)
+            if split_of(name) == self._values:
+                chosen[name] = None
+        return list(chosen)
+
+    def _value_for(self, subject: str, relation: str) -> str:
+        while True:
+            value = self.value(relation)
+            if subject not in value.split(" "):
+                return value
+
+    def _frame(self, table: dict[str, tuple[str, ...]]) -> str:
+        texts = table[self._phrasings]
+        return texts[int(self._rng.random() * len(texts))]
+
+    def _pick(self, templates: tuple[TellingTemplate, ...]) -> TellingTemplate:
+        return templates[int(self._rng.random() * len(templates))]
+
+    def _framed(
+        self,
+        template: TellingTemplate,
+        fact: Fact,
+        old: str,
+        openers: dict[str, tuple[str, ...]] | None,
+    ) -> str:
+        """One telling between an opener and a closer, sometimes careless about case and stop."""
+        rng = self._rng
+        casual = rng.random() < 0.12
+        body = template.forms.fill(rng, fact.subject, fact.value, old, casual)
+        opener = ""
+        question = False
+        if rng.random() < 0.5:
+            table = (
+                openers
+                if openers is not None and rng.random() < 0.7
+                else (
+                    frames.CLAUSE_OPENERS
+                    if template.clause and rng.random() < 0.5
+                    else frames.ANY_OPENERS
+                )
+            )
+            opener = self._frame(table)
+            if opener.endswith(": ") and not template.clause:
+                opener = ""
+            question = opener.startswith(("Did ", "Can ", "Could "))
+        closer = ""
+        if not question and not opener and template.clause and rng.random() < 0.2:
+            closer = self._frame(frames.CLOSERS)
+        starts_with_value = template.forms.value_first and not opener
+        if opener:
+            body = body if template.forms.value_first else _after(opener, body)
+            opener = opener.lower() if casual else opener
+        text = opener + body + closer
+        if not casual and not starts_with_value:
+            text = _capital(text)
+        return text + ("?" if question and rng.random() < 0.8 else self._stop(casual))
+
+    def _stop(self, casual: bool) -> str:
+        pick = self._rng.random()
+        if casual:
+            return "" if pick < 0.8 else "."
+        return "." if pick < 0.86 else "" if pick < 0.92 else "!" if pick < 0.985 else " :)"
+
+    def _joined(self, facts: Sequence[Fact]) -> str:
+        """Two or three tellings in one turn, joined into one sentence or side by side."""
+        rng = self._rng
+        casual = rng.random() < 0.1
+        joint = self._frame(frames.PAIR_JOINTS)
+        text, previous, previous_shares = "", None, False
+        for place, fact in enumerate(facts):
+            template = self._clause(fact)
+            body = template.forms.fill(rng, fact.subject, fact.value, casual=casual)
+            shared = template.shared
+            if place == 0:
+                text = body if casual or template.forms.value_first else _capital(body)
+                if rng.random() < 0.25:
+                    opener = self._frame(frames.ANY_OPENERS)
+                    text = opener + (body if template.forms.value_first else _after(opener, body))
+            else:
+                last = place == len(facts) - 1
+                link = joint if last or ". " in joint else ", "
+                same = previous is not None and previous.subject == fact.subject
+                if same and shared and previous_shares and last and rng.random() < 0.5:
+                    body = shared.fill(rng, fact.subject, fact.value, casual=casual)
+                    link = " and "
+                elif not casual and not template.forms.value_first:
+                    body = _after(link, body)
+                text += link + body
+            previous, previous_shares = fact, shared is not None
+        return text + self._stop(casual)
+
+    def _clause(self, fact: Fact) -> TellingTemplate:
+        choices = _relation(fact.relation).tellings[self._phrasings]
+        for _ in range(20):
+            template = self._pick(choices)
+            if template.clause:
+                return template
+        return choices[0]
+
+
+def _after(opener: str, body: str) -> str:
+    """`body` as it follows `opener`: a capital after the end of a sentence."""
+    return _capital(body) if opener.endswith((". ", "! ", "? ")) else body
+
+
+def _relation(label: str) -> Relation:
+    try:
+        return RELATIONS[label]
+    except KeyError:
+        raise ValueError(f"{label!r} is no relation; choose one of RELATIONS") from None

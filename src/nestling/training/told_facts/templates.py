@@ -1,0 +1,139 @@
+"""Sentence templates: parsed once, filled thousands of times a second.
+
+A template is a lower-case clause without final punctuation, with these slots:
+
+    {v}           the value, verbatim            {a}    "a" or "an", as the value needs
+    {old}         the value it replaces          {obj}  "me" or "Ana"
+    {subj}        "I" or "Ana"                   {poss} "my" or "Ana's"
+    {work|works}  first person | third person
+
+A leading "!" marks a text that is no clause ("call me {v}"), so "please remember that" cannot
+stand before it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+
+_AGREEMENT = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+_CONTRACTIONS = (
+    ("I am ", "I'm "),
+    ("what is ", "what's "),
+    ("who is ", "who's "),
+    ("where is ", "where's "),
+    ("when is ", "when's "),
+    ("it is ", "it's "),
+    ("I would ", "I'd "),
+)
+_AMERICAN = (("favourite", "favorite"), ("colour", "color"), ("neighbour", "neighbor"))
+_SAID = re.compile(r"^(what|where|who|when) (\{(?:poss|subj)\}.*)$")
+
+
+def _replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    for old, new in pairs:
+        text = text.replace(old, new)
+    return text
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    contracted = _replace_all(text, _CONTRACTIONS)
+    plain = [text, contracted, contracted]
+    american = _replace_all(contracted, _AMERICAN)
+    return tuple([*plain, american]) if american != contracted else tuple(dict.fromkeys(plain))
+
+
+def _casual(text: str) -> str:
+    return re.sub(r"\bI\b", "i", text)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The ready format strings of one text, for the speaker and for anyone else."""
+
+    first: tuple[str, ...]
+    third: tuple[str, ...]
+    first_casual: tuple[str, ...]
+    third_casual: tuple[str, ...]
+    value_first: bool
+
+    def fill(
+        self, rng: random.Random, subject: str, value: str = "", old: str = "", casual: bool = False
+    ) -> str:
+        """The text about `subject`; it starts in lower case unless a name or the value leads."""
+        article = "an" if value[:1] in "aeiouAEIOU" and value else "a"
+        if subject == "me":
+            forms = self.first_casual if casual else self.first
+            form = forms[int(rng.random() * len(forms))]
+            return form.format(v=value, old=old, a=article)
+        forms = self.third_casual if casual else self.third
+        form = forms[int(rng.random() * len(forms))]
+        return form.format(
+            v=value, old=old, a=article, subj=subject, obj=subject, poss=subject + "'s"
+        )
+
+
+def _their(text: str) -> str:
+    """Let every possessive after the first mention of the person read "their"."""
+    head, slot, tail = text.partition(
+        min(("{subj}", "{obj}", "{poss}"), key=lambda name: text.find(name) % (len(text) + 1))
+    )
+    return head + slot + tail.replace("{poss}", "their")
+
+
+def compile_forms(text: str) -> Forms:
+    """Parse one template text; raises KeyError or ValueError at the first fill of a bad slot."""
+    first = _AGREEMENT.sub(lambda match: match[1], text)
+    first = first.replace("{subj}", "I").replace("{obj}", "me").replace("{poss}", "my")
+    third = _their(_AGREEMENT.sub(lambda match: match[2], text))
+    firsts, thirds = _variants(first), _variants(third)
+    return Forms(
+        firsts,
+        thirds,
+        tuple(map(_casual, firsts)),
+        tuple(map(_casual, thirds)),
+        text.startswith("{v}"),
+    )
+
+
+@dataclass(frozen=True)
+class TellingTemplate:
+    """One way to tell a fact; `shared` is the verb phrase alone, when the subject leads."""
+
+    text: str
+    clause: bool
+    needs_old: bool
+    forms: Forms
+    shared: Forms | None
+
+
+@dataclass(frozen=True)
+class QuestionTemplate:
+    """One way to ask: `direct` ("where do I live"), `indirect` ("where I live"), and `said`
+    ("where did I say I live") where the wording allows it. A noun phrase has `noun` set."""
+
+    text: str
+    direct: Forms
+    indirect: Forms
+    said: Forms | None
+    noun: bool
+
+
+def telling_template(text: str) -> TellingTemplate:
+    """Parse one telling; see the module's description for the slots."""
+    clause = not text.startswith("!")
+    body = text.lstrip("!")
+    shared = compile_forms(body[len("{subj} ") :]) if body.startswith("{subj} ") else None
+    return TellingTemplate(text, clause, "{old}" in body, compile_forms(body), shared)
+
+
+def question_template(ask: str | tuple[str, str]) -> QuestionTemplate:
+    """Parse one question: a (direct, indirect) pair, or a noun phrase ("{poss} dog's name")."""
+    if isinstance(ask, str):
+        forms = compile_forms(ask)
+        return QuestionTemplate(ask, compile_forms(f"what is {ask}"), forms, None, True)
+    direct, indirect = ask
+    match = _SAID.match(indirect)
+    said = compile_forms(f"{match[1]} did I say {match[2]}") if match else None
+    return QuestionTemplate(direct, compile_forms(direct), compile_forms(indirect), said, False)
