@@ -1,0 +1,67 @@
+"""Rows of a batch whose sequences have different lengths: align, append, slice, mask.
+
+A row is what stands at one place along dimension 1 of `[B, T, ...]`. Every function is
+differentiable and leaves its inputs alone. Where a sequence has no row stand zeros: what padding
+holds, be it NaN, reaches neither the result nor a gradient.
+"""
+
+import torch
+from torch import Tensor
+
+
+def row_mask(lengths: Tensor, size: int) -> Tensor:
+    """Return `[B, size]`, true at the rows before `lengths [B]`."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def mask_rows(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return `x [B, T, ...]` with zeros in the rows at or after `lengths [B]`."""
+    return _zero_unless(row_mask(lengths, x.shape[1]), x)
+
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """Return `[B, J, ...]`, row `index[b, j]` of `x [B, T, ...]` at `[b, j]`."""
+    trailing = x.shape[2:]
+    index = index.reshape(*index.shape, *(1 for _ in trailing)).expand(*index.shape, *trailing)
+    return x.gather(1, index)
+
+
+def slice_rows(x: Tensor, start: Tensor, size: int, stop: Tensor) -> Tensor:
+    """Return `[B, size, ...]`, rows `start[b] + j` of `x [B, T, ...]`; zeros from `stop[b]` on."""
+    index = start[:, None] + torch.arange(size, device=x.device)
+    return _zero_unless(index < stop[:, None], take_rows(x, index.clamp(max=x.shape[1] - 1)))
+
+
+def append_rows(buffer: Tensor, count: Tensor, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the first `lengths[b]` rows of `x` right behind the first `count[b]` rows of `buffer`.
+
+    `buffer [B, C, ...]` and `x [B, T, ...]` give a grid `[B, R, ...]` and its lengths
+    `total [B] = count + lengths`, where R is the largest total, but at least 1.
+    """
+    total = count + lengths
+    place = torch.arange(max(1, int(total.max())), device=x.device).expand(len(total), -1)
+    shift = buffer.shape[1] - count[:, None]
+    index = torch.where(place < count[:, None], place, place + shift)
+    rows = torch.cat([buffer, x.to(buffer.dtype)], dim=1)
+    grid = take_rows(rows, index.clamp(max=rows.shape[1] - 1))
+    return mask_rows(grid, total), total
+
+
+def left_align(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Move the rows where `mask [B, T]` is true to the left, in their order.
+
+    Returns the packed rows `[B, T, ...]`, their number `lengths [B]`, and `index [B, T]`, the place
+    each packed row came from; `restore_order` goes back.
+    """
+    index = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    lengths = mask.sum(1)
+    return mask_rows(take_rows(x, index), lengths), lengths, index
+
+
+def restore_order(packed: Tensor, index: Tensor) -> Tensor:
+    """Undo `left_align`: return `[B, T, ...]` with every packed row at the place it came from."""
+    return take_rows(packed, index.argsort(dim=1))
+
+
+def _zero_unless(keep: Tensor, x: Tensor) -> Tensor:
+    return x.masked_fill(~keep.reshape(*keep.shape, *(1 for _ in x.shape[2:])), 0)

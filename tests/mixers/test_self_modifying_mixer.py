@@ -1,0 +1,339 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from nestling.mixers import self_modifying
+from nestling.mixers.self_modifying import SelfModifyingTitans
+from nestling.mixers.short_convolution import ShortConvolution
+from nestling.ops.self_modifying import MEMORIES, self_modifying_loop
+
+torch.set_num_threads(1)
+
+HIDDEN, HEADS = 8, 2
+
+
+def make_mixer(chunk_size=4, seed=0, **options):
+    torch.manual_seed(seed)
+    mixer = SelfModifyingTitans(HIDDEN, HEADS, chunk_size=chunk_size, **options).double()
+    # Rates large enough that a wrong write shows.
+    torch.nn.init.constant_(mixer.eta_bias, -0.5)
+    torch.nn.init.constant_(mixer.alpha_bias, -2.0)
+    return mixer
+
+
+def fresh_state(mixer, batch):
+    dtype = mixer.memory_init.dtype
+    return {
+        name: torch.zeros(batch, *shape, dtype=leaf_dtype or dtype)
+        for name, (shape, leaf_dtype) in mixer.state_shapes().items()
+    }
+
+
+def tokens_of(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, HIDDEN, generator=generator, dtype=torch.float64)
+
+
+def assert_same_state(left, right, tolerance=1e-9):
+    assert left.keys() == right.keys()
+    for name in left:
+        torch.testing.assert_close(left[name], right[name], rtol=tolerance, atol=tolerance)
+
+
+def feed(mixer, x, pieces):
+    """Feed each sequence `pieces[i][b]` tokens at call i, and return the outputs left-aligned."""
+    batch = x.shape[0]
+    state, done, outputs = fresh_state(mixer, batch), [0] * batch, [[] for _ in range(batch)]
+    for piece in pieces:
+        # Padding is NaN: it must not matter.
+        padded = torch.full((batch, max(piece), HIDDEN), math.nan, dtype=x.dtype)
+        padded = padded.masked_scatter(
+            (torch.arange(max(piece)) < torch.tensor(piece)[:, None])[..., None],
+            torch.cat([x[b, done[b] : done[b] + n] for b, n in enumerate(piece)]),
+        )
+        y, state = mixer(padded, state, torch.tensor(piece))
+        for b, n in enumerate(piece):
+            outputs[b].append(y[b, :n])
+            done[b] += n
+    return [torch.cat(pieces_of_one) for pieces_of_one in outputs], state
+
+
+pieces_strategy = st.lists(
+    st.lists(st.integers(0, 7), min_size=3, max_size=3), min_size=1, max_size=6
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    pieces=pieces_strategy,
+    chunk_size=st.sampled_from([1, 2, 4, 16]),
+    read=st.sampled_from(["running", "chunk"]),
+    decay_to=st.sampled_from(["initial", "zero"]),
+)
+def test_any_split_equals_one_pass(pieces, chunk_size, read, decay_to):
+    mixer = make_mixer(chunk_size, read=read, decay_to=decay_to)
+    totals = [sum(column) for column in zip(*pieces, strict=True)]
+    x = tokens_of(3, max(totals))
+    with torch.no_grad():
+        whole, whole_state = feed(mixer, x, [totals])
+        split, split_state = feed(mixer, x, pieces)
+    for a, b in zip(whole, split, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    assert_same_state(whole_state, split_state)
+
+
+def test_token_by_token_equals_one_pass():
+    mixer = make_mixer()
+    x = tokens_of(3, 11)
+    whole, whole_state = feed(mixer, x, [[11] * 3])
+    split, split_state = feed(mixer, x, [[1] * 3] * 11)
+    torch.testing.assert_close(whole, split, rtol=1e-9, atol=1e-9)
+    assert_same_state(whole_state, split_state)
+
+
+def test_gradients_pass_through_the_state_of_a_split():
+    mixer = make_mixer()
+    x = tokens_of(3, 14)
+    gradients = []
+    for pieces in ([[14, 9, 6]], [[5, 0, 1], [3, 6, 0], [6, 3, 5]]):
+        outputs, state = feed(mixer, x, pieces)
+        loss = sum(y.sin().sum() for y in outputs)
+        loss = loss + sum(leaf.square().sum() for leaf in state.values())
+        gradients.append(torch.autograd.grad(loss, list(mixer.parameters())))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("objective", ["l2", "dot_product"])
+@pytest.mark.parametrize("decay_to", ["initial", "zero"])
+def test_the_scan_inside_equals_the_token_loop(monkeypatch, objective, decay_to):
+    mixer = make_mixer(objective=objective, decay_to=decay_to)
+    x, lengths = tokens_of(3, 11), torch.tensor([11, 8, 2])
+    results = []
+    for _ in range(2):
+        y, state = mixer(x, fresh_state(mixer, 3), lengths)
+        loss = y.sin().sum() + state["memory"].square().sum()
+        results.append([y, state["memory"], *torch.autograd.grad(loss, list(mixer.parameters()))])
+        monkeypatch.setattr(self_modifying, "self_modifying_scan", self_modifying_loop)
+    torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("read", ["running", "chunk"])
+@pytest.mark.parametrize("decay_to", ["initial", "zero"])
+@pytest.mark.parametrize("tokens", [0, 3, 11])
+def test_no_state_reads_like_a_fresh_state_and_returns_none(read, decay_to, tokens):
+    mixer = make_mixer(read=read, decay_to=decay_to)
+    x, lengths = tokens_of(3, tokens), torch.tensor([tokens, tokens // 2, 0])
+    results = []
+    for state in (None, fresh_state(mixer, 3)):
+        y, after = mixer(x, state, lengths)
+        assert (after is None) is (state is None)
+        # The first chunk's reads at its start depend on no rate: no gradient is a gradient of zero.
+        gradients = torch.autograd.grad(
+            y.sin().sum(), list(mixer.parameters()), materialize_grads=True
+        )
+        results.append([y, *gradients])
+    torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
+
+
+def test_padding_is_invisible_without_a_state_too():
+    mixer = make_mixer()
+    x, lengths = tokens_of(3, 11), torch.tensor([11, 6, 0])
+    junk = x.clone()
+    for b, length in enumerate(lengths):
+        junk[b, length:] = math.nan
+    assert torch.equal(mixer(junk, None, lengths)[0], mixer(x, None, lengths)[0])
+
+
+def test_padding_is_invisible_and_its_outputs_are_finite():
+    mixer = make_mixer()
+    x, lengths = tokens_of(3, 11), torch.tensor([11, 6, 0])
+    junk = x.clone()
+    for b, length in enumerate(lengths):
+        junk[b, length:] = math.nan
+    clean_y, clean_state = mixer(x, fresh_state(mixer, 3), lengths)
+    y, state = mixer(junk, fresh_state(mixer, 3), lengths)
+    assert torch.equal(y, clean_y)
+    assert_same_state(state, clean_state, tolerance=0)
+    alone, alone_state = mixer(x[1:2, :6], fresh_state(mixer, 1), lengths[1:2])
+    torch.testing.assert_close(alone, y[1:2, :6], rtol=1e-9, atol=1e-9)
+    assert_same_state(alone_state, {name: leaf[1:2] for name, leaf in state.items()})
+
+
+@pytest.mark.parametrize("decay_to", ["initial", "zero"])
+def test_a_call_without_tokens_changes_nothing(decay_to):
+    mixer = make_mixer(decay_to=decay_to)
+    _, state = mixer(tokens_of(2, 6), fresh_state(mixer, 2), torch.tensor([6, 5]))
+    for tokens in (0, 3):
+        y, after = mixer(tokens_of(2, tokens), state, torch.zeros(2, dtype=torch.int64))
+        assert y.shape == (2, tokens, HIDDEN)
+        assert_same_state(after, state, tolerance=1e-15)
+
+
+def test_a_later_token_changes_nothing_before_it():
+    mixer = make_mixer()
+    x, lengths = tokens_of(1, 13), torch.tensor([13])
+    before, _ = mixer(x, fresh_state(mixer, 1), lengths)
+    for t in range(13):
+        changed = x.clone()
+        changed[:, t] += 1
+        after, _ = mixer(changed, fresh_state(mixer, 1), lengths)
+        torch.testing.assert_close(after[:, :t], before[:, :t], rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(after[:, t:], before[:, t:])
+
+
+def test_sequences_of_a_batch_are_isolated():
+    mixer = make_mixer()
+    x, lengths = tokens_of(3, 10), torch.tensor([10, 7, 10])
+    y, state = mixer(x, fresh_state(mixer, 3), lengths)
+    changed = x.clone()
+    changed[1] += 1
+    other_y, other_state = mixer(changed, fresh_state(mixer, 3), lengths)
+    torch.testing.assert_close(other_y[[0, 2]], y[[0, 2]], rtol=1e-12, atol=1e-12)
+    for name in state:
+        torch.testing.assert_close(
+            other_state[name][[0, 2]], state[name][[0, 2]], rtol=1e-12, atol=1e-12
+        )
+
+
+def test_the_state_keeps_its_shapes_and_is_not_mutated():
+    mixer = make_mixer()
+    state = fresh_state(mixer, 2)
+    for tokens in (3, 6):
+        copy = {name: leaf.clone() for name, leaf in state.items()}
+        _, after = mixer(tokens_of(2, tokens), state, torch.tensor([tokens, 2]))
+        assert_same_state(state, copy, tolerance=0)
+        for name, leaf in state.items():
+            assert after[name].shape == leaf.shape
+            assert after[name].dtype == leaf.dtype
+        state = after
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4])
+@pytest.mark.parametrize("objective", ["l2", "dot_product"])
+def test_every_parameter_gets_a_gradient(chunk_size, objective):
+    mixer = make_mixer(chunk_size, objective=objective)
+    y, _ = mixer(tokens_of(2, 9), fresh_state(mixer, 2), torch.tensor([9, 9]))
+    y.sin().sum().backward()
+    for name, parameter in mixer.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 1e-6, name
+    for m, memory in enumerate(MEMORIES):
+        for head in range(HEADS):
+            assert mixer.memory_init.grad[head, m].abs().max() > 1e-6, memory
+
+
+def test_gates_learn_through_writes_of_an_earlier_chunk():
+    mixer = make_mixer(read="chunk")
+    y, _ = mixer(tokens_of(1, 8), fresh_state(mixer, 1), torch.tensor([8]))
+    gates = [mixer.eta_weight, mixer.eta_bias, mixer.alpha_weight, mixer.alpha_bias]
+    before = torch.autograd.grad(y[:, :4].sum(), gates, retain_graph=True)
+    after = torch.autograd.grad(y[:, 4:].sum(), gates)
+    assert not any(gradient.any() for gradient in before)
+    assert all(gradient.abs().min() > 0 for gradient in after)
+
+
+def test_training_and_evaluation_compute_the_same_numbers():
+    mixer = make_mixer()
+    x, lengths = tokens_of(2, 9), torch.tensor([9, 4])
+    y, state = mixer.train()(x, fresh_state(mixer, 2), lengths)
+    other_y, other_state = mixer.eval()(x, fresh_state(mixer, 2), lengths)
+    assert torch.equal(y, other_y)
+    assert_same_state(state, other_state, tolerance=0)
+
+
+def memory_after(mixer, tokens):
+    """Feed random tokens; return the outputs, and each memory's norm over its initial norm."""
+    state = fresh_state(mixer, 1)
+    with torch.no_grad():
+        x = torch.randn(1, tokens, mixer.hidden_size)
+        y, state = mixer(x, state, torch.tensor([tokens]))
+        initial = mixer.memory_init.flatten(2)
+        end = initial + state["memory"][0].flatten(2)
+    return y, end.norm(dim=-1) / initial.norm(dim=-1)
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+@pytest.mark.parametrize("objective", ["l2", "dot_product"])
+def test_memories_neither_fade_nor_grow_over_4000_random_tokens(scale, objective):
+    torch.manual_seed(0)
+    mixer = SelfModifyingTitans(32, 2, objective=objective)
+    torch.nn.init.normal_(mixer.input_projection.weight, std=scale * 32**-0.5)
+    y, ratio = memory_after(mixer, 4000)
+    assert y.isfinite().all()
+    assert ratio.min() > 0.3
+    assert ratio.max() < 3
+
+
+def test_to_the_letter_memories_fade_over_4000_random_tokens():
+    torch.manual_seed(0)
+    _, ratio = memory_after(SelfModifyingTitans(32, 2, decay_to="zero"), 4000)
+    assert ratio.max() < 0.1
+
+
+@pytest.mark.parametrize("chunk_size", [16, 64])
+@pytest.mark.parametrize("objective", ["l2", "dot_product"])
+def test_large_initial_memories_and_rates_do_not_diverge(chunk_size, objective):
+    torch.manual_seed(0)
+    mixer = SelfModifyingTitans(32, 2, chunk_size=chunk_size, objective=objective)
+    rate = 3 / chunk_size
+    torch.nn.init.constant_(mixer.eta_bias, math.log(rate / (1 - rate)))
+    with torch.no_grad():
+        mixer.memory_init.mul_(2)
+    y, ratio = memory_after(mixer, 4000)
+    assert y.isfinite().all()
+    assert ratio.max() < 3
+
+
+def test_initial_gates_remember_long_and_write_gently():
+    mixer = SelfModifyingTitans(64, 4, chunk_size=32, eta_max=0.5)
+    retention = (-functional.softplus(mixer.alpha_bias)).exp()
+    torch.testing.assert_close(
+        retention, torch.linspace(0.999, 0.995, 4), rtol=1e-5, atol=1e-5, check_dtype=False
+    )
+    torch.testing.assert_close(0.5 * mixer.eta_bias.sigmoid(), torch.full((4,), 0.5 / 32))
+
+
+def test_half_precision_parameters_keep_a_float32_memory():
+    mixer = make_mixer().bfloat16()
+    state = fresh_state(mixer, 2)
+    assert state["memory"].dtype == torch.float32
+    y, after = mixer(tokens_of(2, 9).bfloat16(), state, torch.tensor([9, 5]))
+    assert y.dtype == torch.bfloat16
+    assert {name: leaf.dtype for name, leaf in after.items()} == {
+        name: leaf.dtype for name, leaf in state.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((8, 3), {}),
+        ((8, 0), {}),
+        ((8, 2), {"chunk_size": 0}),
+        ((8, 2), {"conv_width": 0}),
+        ((8, 2), {"objective": "cosine"}),
+        ((8, 2), {"read": "end"}),
+        ((8, 2), {"decay_to": "nothing"}),
+        ((8, 2), {"eta_max": 0.0}),
+    ],
+)
+def test_wrong_sizes_and_names_are_refused(arguments, options):
+    with pytest.raises(ValueError, match=r": (it must|make it|use) "):
+        SelfModifyingTitans(*arguments, **options)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_short_convolution_is_a_causal_depthwise_convolution(width):
+    convolution = ShortConvolution(HIDDEN, width).double()
+    x = tokens_of(2, 9)
+    tail = torch.zeros(2, width - 1, HIDDEN, dtype=x.dtype)
+    y, new_tail = convolution(x, tail, torch.tensor([9, 9]))
+    expected = functional.conv1d(
+        functional.pad(x.mT, (width - 1, 0)), convolution.weight.mT[:, None], groups=HIDDEN
+    ).mT
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(new_tail, x[:, 9 - (width - 1) :])
