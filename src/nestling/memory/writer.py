@@ -1,0 +1,353 @@
+"""When and how the continuum memory is written while a model reads.
+
+A **pair** is (what the model knew before token t, token t). Pairs wait in the state until the
+fastest period is full; then the gradient of their weighted next-token loss is taken at the deltas
+they were read with, the fastest level is written, and slower levels add the gradient to what they
+gather for their own period (NL eq. 71). `flush` writes what still waits, so that short turns are
+learned too. Nothing here looks at a token after the one it writes.
+
+Letters: B sequences, T tokens, P pairs, C fastest period, d hidden size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nestling.memory.continuum import ContinuumMemory
+from nestling.memory.state import MemoryState
+from nestling.ops.packing import append_rows, left_align, slice_rows, take_rows
+from nestling.rules import RULES
+
+PairLoss = Callable[[Tensor, Tensor, Mapping[str, Mapping[str, Tensor]]], Tensor]
+"""(hidden [B, P, d], targets [B, P], deltas) -> next-token loss of each pair [B, P]."""
+
+
+class MemoryWriter(nn.Module):
+    """Writes the levels of one continuum memory; owns the learned rates and token strengths."""
+
+    def __init__(self, memory: ContinuumMemory, hidden_size: int) -> None:
+        super().__init__()
+        self.levels = {
+            name: mlp.level for name, mlp in memory.named_levels().items() if mlp.level.is_written
+        }
+        self._shapes = {name: memory.named_levels()[name].delta_shapes() for name in self.levels}
+        self.hidden_size = hidden_size
+        self.period = min((level.period for level in self.levels.values()), default=0)
+        self.strength = nn.Linear(hidden_size, 1)
+        self.log_rate = nn.ParameterDict(
+            {
+                f"{name}_{part}": nn.Parameter(torch.zeros(()))
+                for name, shapes in self._shapes.items()
+                for part in shapes
+            }
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """strength: zero (every token counts 1 at first); rates: the levels' own `rate`.
+
+        A rate is relative to the width of its input, since keys are normalised per unit.
+        """
+        nn.init.zeros_(self.strength.weight)
+        nn.init.zeros_(self.strength.bias)
+        for name, level in self.levels.items():
+            for part in self._shapes[name]:
+                nn.init.constant_(self.log_rate[f"{name}_{part}"], math.log(max(level.rate, 1e-30)))
+
+    # -- shapes of the state -------------------------------------------------------------------
+
+    def _scope(self, name: str) -> str:
+        return "context" if self.levels[name].reset == "context" else "memory"
+
+    @property
+    def forgets(self) -> bool:
+        """Whether a level is emptied together with the context."""
+        return any(level.reset == "context" for level in self.levels.values())
+
+    def _is_fastest(self, name: str) -> bool:
+        return self.levels[name].period == self.period
+
+    def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+        """Leaf -> (shape without the batch, dtype or None for the parameters' dtype)."""
+        shapes: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
+            "context.last.hidden": ((self.hidden_size,), None),
+            "context.last.count": ((), torch.int64),
+        }
+        if not self.levels:
+            return shapes
+        shapes["memory.pending.hidden"] = ((self.period, self.hidden_size), None)
+        shapes["memory.pending.targets"] = ((self.period,), torch.int64)
+        shapes["memory.pending.count"] = ((), torch.int64)
+        for name, parts in self._shapes.items():
+            scope = self._scope(name)
+            for part, shape in parts.items():
+                shapes[f"{scope}.delta.{name}.{part}"] = (shape, None)
+                if not self._is_fastest(name):
+                    shapes[f"{scope}.gradient.{name}.{part}"] = (shape, None)
+            if not self._is_fastest(name):
+                shapes[f"{scope}.gathered.{name}"] = ((), torch.int64)
+        return shapes
+
+    def deltas(self, state: Mapping[str, Tensor] | None) -> dict[str, dict[str, Tensor]]:
+        """The deltas by level and projection; empty without a state."""
+        if state is None:
+            return {}
+        return {
+            name: {part: state[f"{self._scope(name)}.delta.{name}.{part}"] for part in parts}
+            for name, parts in self._shapes.items()
+        }
+
+    # -- one write -----------------------------------------------------------------------------
+
+    def token_strength(self, hidden: Tensor) -> Tensor:
+        """How strongly each pair is written, in (0, 2): [B, P, d] -> [B, P]."""
+        return 2 * torch.sigmoid(self.strength(hidden).squeeze(-1))
+
+    def rate(self, name: str, part: str) -> Tensor:
+        level = self.levels[name]
+        scale = 1.0 / self._shapes[name][part][1]
+        learned = self.log_rate[f"{name}_{part}"].exp()
+        return learned * scale if level.rate > 0 else learned * 0.0
+
+    def _gradients(
+        self, state: Mapping[str, Tensor], pair_loss: PairLoss, hidden, targets, mask
+    ) -> dict[str, dict[str, Tensor]]:
+        """Gradient of the summed, weighted pair losses at the present deltas, per sequence."""
+        create_graph = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.enable_grad():
+            if not create_graph:
+                hidden = hidden.detach()
+            hidden, targets, mask = (_ordinary(part) for part in (hidden, targets, mask))
+            # What padding holds need not be a token.
+            targets = targets.masked_fill(~mask, 0)
+            deltas = {
+                name: {part: _differentiable(delta) for part, delta in parts.items()}
+                for name, parts in self.deltas(state).items()
+            }
+            loss = pair_loss(hidden, targets, deltas)
+            weight = self.token_strength(hidden) * mask
+            flat = [delta for parts in deltas.values() for delta in parts.values()]
+            grads = iter(
+                torch.autograd.grad((loss * weight).sum(), flat, create_graph=create_graph)
+            )
+            return {name: {part: next(grads) for part in parts} for name, parts in deltas.items()}
+
+    def write(
+        self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
+    ) -> MemoryState:
+        """One write of the fastest levels with the pairs where `mask` [B, P] is true.
+
+        Sequences without a pair stay as they are; slower levels gather, and are written when
+        their period is full.
+        """
+        gradients = self._gradients(state, pair_loss, hidden, targets, mask)
+        pairs = mask.sum(1)
+        leaves: dict[str, Tensor] = {}
+        for name, grads in gradients.items():
+            if self._is_fastest(name):
+                leaves |= self._updated(state, name, grads, pairs > 0)
+                continue
+            scope = self._scope(name)
+            total = {
+                part: state[f"{scope}.gradient.{name}.{part}"] + grad
+                for part, grad in grads.items()
+            }
+            count = state[f"{scope}.gathered.{name}"] + pairs
+            leaves |= self._apply_gathered(state, name, total, count, self.levels[name].period)
+        return state.replace(leaves)
+
+    def _apply_gathered(
+        self, state: MemoryState, name: str, total: dict[str, Tensor], count: Tensor, period: int
+    ) -> dict[str, Tensor]:
+        scope, due = self._scope(name), count >= period
+        leaves = self._updated(state, name, total, due)
+        for part, gradient in total.items():
+            leaves[f"{scope}.gradient.{name}.{part}"] = _where(
+                due, torch.zeros_like(gradient), gradient
+            )
+        leaves[f"{scope}.gathered.{name}"] = torch.where(due, 0, count)
+        return leaves
+
+    def _updated(
+        self, state: MemoryState, name: str, grads: dict[str, Tensor], due: Tensor
+    ) -> dict[str, Tensor]:
+        scope, old = self._scope(name), self.deltas(state)[name]
+        leaves = {}
+        for part, delta in old.items():
+            rule = RULES[self.levels[name].rule](self.rate(name, part))
+            new, _ = rule.update({part: grads[part]}, {}, {part: delta})
+            leaves[f"{scope}.delta.{name}.{part}"] = _where(due, new[part], delta)
+        return leaves
+
+    # -- the stream of pairs -------------------------------------------------------------------
+
+    def push(
+        self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
+    ) -> MemoryState:
+        """Add pairs [B, P] (those where `mask` is true) and write whenever the period is full."""
+        if not self.levels or mask.shape[1] == 0:
+            return state
+        grid = _PairGrid(self.period, state, hidden, targets, mask)
+        for write in range(grid.writes):
+            state = self.write(state, pair_loss, *grid.chunk(write))
+        return state.replace(grid.pending())
+
+    def flush(self, state: MemoryState, pair_loss: PairLoss, *, slow: bool = False) -> MemoryState:
+        """Write the pairs that wait (the end of a turn).
+
+        Args:
+            slow: also write the slower levels with what they have gathered (end of a session).
+        """
+        if not self.levels:
+            return state
+        count = state["memory.pending.count"]
+        if bool((count > 0).any()):
+            width = int(count.max())
+            rows = torch.arange(width, device=count.device)
+            state = self.write(
+                state,
+                pair_loss,
+                state["memory.pending.hidden"][:, :width],
+                state["memory.pending.targets"][:, :width],
+                rows < count[:, None],
+            )
+            # What is written waits no longer; zeros keep a finished state free of its traces.
+            state = state.replace(
+                {
+                    name: torch.zeros_like(state[name])
+                    for name in state
+                    if name.startswith("memory.pending.")
+                }
+            )
+        for name in self.levels if slow else ():
+            if not self._is_fastest(name):
+                scope = self._scope(name)
+                total = {
+                    part: state[f"{scope}.gradient.{name}.{part}"] for part in self._shapes[name]
+                }
+                count = state[f"{scope}.gathered.{name}"]
+                state = state.replace(self._apply_gathered(state, name, total, count, 1))
+        return state
+
+    def push_turn(
+        self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
+    ) -> MemoryState:
+        """`push`, then `flush`: one turn of pairs [B, P], learned to its end."""
+        fits = mask.shape[1] <= self.period
+        if self.levels and fits and not bool(state["memory.pending.count"].any()):
+            return self.write(state, pair_loss, hidden, targets, mask)
+        return self.flush(self.push(state, pair_loss, hidden, targets, mask), pair_loss)
+
+    def read(
+        self,
+        state: MemoryState,
+        pair_loss: PairLoss,
+        answer: Callable[[Tensor, Mapping[str, Mapping[str, Tensor]]], Tensor],
+        hidden: Tensor,
+        tokens: Tensor,
+        lengths: Tensor,
+        learn: Tensor | None,
+    ) -> tuple[Tensor, MemoryState]:
+        """Read T tokens: every token is answered with the deltas of its own chunk.
+
+        Args:
+            answer: `(hidden [B, T, d], deltas) -> [B, T, d]`, the part of the network above.
+            hidden: [B, T, d] below the continuum memory, left-aligned.
+            tokens: [B, T] ids; lengths: [B] valid tokens.
+            learn: [B, T], true where a token is to be learned; None: nothing is.
+
+        Returns:
+            what `answer` gave [B, T, d], and the new state.
+        """
+        last = self._last(state, hidden, lengths)
+        if learn is None or not self.levels or not bool(learn.any()):
+            return answer(hidden, self.deltas(state)), state.replace(last)
+        batch, length = tokens.shape
+        column = torch.arange(length, device=tokens.device)
+        before = torch.cat([state["context.last.hidden"][:, None], hidden[:, :-1]], dim=1)
+        known = torch.cat(
+            [state["context.last.count"][:, None] > 0, column[1:].expand(batch, -1) > 0], dim=1
+        )
+        is_pair = learn & known & (column < lengths[:, None])
+        grid = _PairGrid(self.period, state, before, tokens, is_pair)
+        # version[b, t]: how many writes come before token t. A pair made at t is written after t.
+        seen = is_pair.cumsum(1) - is_pair.long() + state["memory.pending.count"][:, None]
+        version = torch.minimum(seen // self.period, grid.writes_of[:, None])
+        parts, where = [], torch.zeros_like(tokens)
+        offset = 0
+        for write in range(grid.writes + 1):
+            start = (version < write).sum(1, keepdim=True)
+            count = (version == write).sum(1)
+            width = int(count.max())
+            rows = (start + torch.arange(width, device=tokens.device)).clamp(max=length - 1)
+            parts.append(answer(take_rows(hidden, rows), self.deltas(state)))
+            where = torch.where(version == write, offset + column - start, where)
+            offset += width
+            if write < grid.writes:
+                state = self.write(state, pair_loss, *grid.chunk(write))
+        return take_rows(torch.cat(parts, dim=1), where), state.replace({**grid.pending(), **last})
+
+    def _last(self, state: MemoryState, hidden: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        moved = lengths > 0
+        index = (lengths - 1).clamp(min=0)[:, None]
+        return {
+            "context.last.hidden": _where(
+                moved, take_rows(hidden, index)[:, 0], state["context.last.hidden"]
+            ),
+            "context.last.count": torch.where(moved, 1, state["context.last.count"]),
+        }
+
+
+class _PairGrid:
+    """Waiting pairs followed by new ones, so that every sequence starts at chunk phase 0."""
+
+    def __init__(self, period: int, state: MemoryState, hidden, targets, mask) -> None:
+        packed, lengths, index = left_align(hidden, mask)
+        count = state["memory.pending.count"]
+        self.period = period
+        self.hidden, self.total = append_rows(
+            state["memory.pending.hidden"], count, packed, lengths
+        )
+        self.targets, _ = append_rows(
+            state["memory.pending.targets"], count, take_rows(targets, index), lengths
+        )
+        self.writes_of = self.total // period
+        self.writes = int(self.writes_of.max())
+
+    def chunk(self, write: int) -> tuple[Tensor, Tensor, Tensor]:
+        """hidden [B, C, d], targets [B, C], mask [B, C] of the write with this number."""
+        start = torch.full_like(self.total, write * self.period)
+        mask = (self.writes_of > write)[:, None].expand(-1, self.period)
+        return self._slice(self.hidden, start), self._slice(self.targets, start), mask
+
+    def pending(self) -> dict[str, Tensor]:
+        """What is left after the last whole chunk, zero beyond its count."""
+        start = self.writes_of * self.period
+        return {
+            "memory.pending.hidden": self._slice(self.hidden, start),
+            "memory.pending.targets": self._slice(self.targets, start),
+            "memory.pending.count": self.total - start,
+        }
+
+    def _slice(self, rows: Tensor, start: Tensor) -> Tensor:
+        return slice_rows(rows, start, self.period, self.total)
+
+
+def _ordinary(x: Tensor) -> Tensor:
+    """The same tensor, free of inference mode, so that a gradient can pass through it."""
+    return x.clone() if x.is_inference() else x
+
+
+def _differentiable(delta: Tensor) -> Tensor:
+    delta = _ordinary(delta)
+    return delta if delta.requires_grad else delta.detach().requires_grad_()
+
+
+def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    if bool(mask.all()):
+        return yes
+    return torch.where(mask.view(-1, *[1] * (no.dim() - 1)), yes, no)

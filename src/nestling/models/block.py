@@ -1,0 +1,43 @@
+"""One block of Hope: a mixer, then the continuum memory; pre-norm residuals around both."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nestling.memory.continuum import ContinuumMemory
+from nestling.mixers.attention import Attention
+from nestling.mixers.self_modifying import SelfModifyingTitans
+from nestling.models.settings import HopeSettings
+
+
+def make_mixer(settings: HopeSettings, layer: int) -> Attention | SelfModifyingTitans:
+    """The mixer of block `layer`; every mixer has the signature described in `nestling.mixers`."""
+    d, heads = settings.hidden_size, settings.num_attention_heads
+    if settings.mixers[layer] == "attention":
+        return Attention(d, heads, window=settings.sliding_window, theta=settings.rope_theta)
+    return SelfModifyingTitans(
+        d, heads, chunk_size=settings.chunk_size, conv_width=settings.conv_width
+    )
+
+
+class Block(nn.Module):
+    """`h = x + mixer(norm(x))`, then the chain of levels (NL eq. 94-97)."""
+
+    def __init__(self, settings: HopeSettings, layer: int) -> None:
+        super().__init__()
+        last = layer == settings.num_hidden_layers - 1
+        width = settings.intermediate_size
+        if last and settings.memory_intermediate_size is not None:
+            width = settings.memory_intermediate_size
+        self.norm = nn.RMSNorm(settings.hidden_size, eps=settings.rms_norm_eps)
+        self.mixer = make_mixer(settings, layer)
+        self.memory = ContinuumMemory(
+            settings.levels, settings.hidden_size, width, settings.rms_norm_eps
+        )
+
+    def mix(
+        self, x: Tensor, state: dict[str, Tensor] | None, lengths: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """x [B, T, d] -> (x + what the mixer says, the mixer's new state)."""
+        y, new = self.mixer(self.norm(x), state, lengths)
+        return x + y, new

@@ -1,0 +1,152 @@
+"""`HopeForCausalLM`: Hope behind the Hugging Face interface.
+
+model = AutoModelForCausalLM.from_pretrained(folder)
+output = model(input_ids, state=state, learn=True)      # output.logits, output.loss, output.state
+model.generate(input_ids, state=output.state)           # the memory rides along
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from nestling.memory.state import MemoryState
+from nestling.models.configuration import HopeConfig
+from nestling.models.hope import Hope
+
+
+@dataclass
+class HopeOutput(ModelOutput):
+    """loss (scalar, if labels were given or tokens learned), logits [B, T, V], state."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    state: MemoryState | None = None
+
+
+class HopeForCausalLM(PreTrainedModel, GenerationMixin):
+    """Hope and Hope-Attention (`mixer` of the configuration) with `generate()`."""
+
+    config: HopeConfig
+    config_class = HopeConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    _is_stateful = True
+    _tied_weights_keys = {"model.head.weight": "model.embedding.weight"}
+
+    def __init__(self, config: HopeConfig) -> None:
+        super().__init__(config)
+        self.model = Hope(config.settings)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, Hope):
+            module.init_weights()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.model.embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.model.embedding = cast(nn.Embedding, value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.model.head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.model.head = cast(nn.Linear, new_embeddings)
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def new_state(self, batch_size: int = 1) -> MemoryState:
+        """A fresh memory state for `batch_size` sequences."""
+        return self.model.new_state(batch_size)
+
+    def end_turn(self, state: MemoryState, *, slow: bool = False) -> MemoryState:
+        """Write what still waits and empty the context; `slow` ends a session (all levels)."""
+        return self.model.end_turn(state, slow=slow)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        state: MemoryState | None = None,
+        learn: bool | Tensor = False,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        return_dict: bool | None = None,
+        **unused: Any,
+    ) -> HopeOutput | tuple:
+        """Read tokens, and learn those that are to be learned.
+
+        Args:
+            input_ids: [B, T].
+            attention_mask: [B, T] or longer (the last T columns count), 0 for padding.
+            state: memory state before these tokens; None starts fresh.
+            learn: True, or a mask [B, T] of the tokens to learn.
+            labels: [B, T], -100 where no loss is wanted; shifted inside. With `learn` and no
+                labels the loss is that of the tokens read.
+            use_cache: return a state even if none was given.
+
+        Returns:
+            `HopeOutput`: `loss` is measured before the writes, as everything that is answered.
+
+        Raises:
+            ValueError: shapes that do not fit; the sentence says which.
+        """
+        if state is None and use_cache:
+            state = self.new_state(input_ids.shape[0])
+        reading = self.model(input_ids, attention_mask, state, learn)
+        if labels is None and learn is not False:
+            labels = _visible_labels(input_ids, attention_mask)
+        loss = None if labels is None else causal_loss(reading.logits, labels)
+        output = HopeOutput(loss=loss, logits=reading.logits, state=reading.state)
+        return output.to_tuple() if return_dict is False else output
+
+    # -- generation ----------------------------------------------------------------------------
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def _expand_inputs_for_generation(self, expand_size: int = 1, **kwargs: Any):  # pyright: ignore
+        state = kwargs.get("state")
+        if isinstance(state, MemoryState) and expand_size > 1:
+            rows = torch.arange(state.batch_size, device=state.device)
+            kwargs["state"] = state.index(rows.repeat_interleave(expand_size))
+        return super()._expand_inputs_for_generation(expand_size=expand_size, **kwargs)  # pyright: ignore
+
+    def generate(self, *args: Any, **kwargs: Any):
+        """As in Hugging Face, for greedy search and sampling; pass `state=` to go on from a memory.
+
+        Raises:
+            ValueError: beam search, which would need to copy memories between beams.
+        """
+        config = kwargs.get("generation_config") or self.generation_config
+        if (kwargs.get("num_beams") or getattr(config, "num_beams", 1) or 1) > 1:
+            raise ValueError("beam search is not supported; use num_beams=1 (greedy or sampling)")
+        return super().generate(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def causal_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean next-token loss: logits [B, T, V], labels [B, T] with -100 for none."""
+    precise = logits[:, :-1].to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(precise.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+
+
+def _visible_labels(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    if attention_mask is None:
+        return input_ids
+    visible = attention_mask[:, -input_ids.shape[1] :].bool()
+    return input_ids.masked_fill(~visible, -100)
+
+
+AutoConfig.register("hope", HopeConfig, exist_ok=True)
+AutoModelForCausalLM.register(HopeConfig, HopeForCausalLM, exist_ok=True)

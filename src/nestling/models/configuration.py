@@ -1,0 +1,36 @@
+"""`HopeConfig`: the settings of a Hope model as Hugging Face expects them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from nestling.models.settings import HopeSettings
+
+FIELDS = tuple(item.name for item in fields(HopeSettings))
+
+
+class HopeConfig(PreTrainedConfig):
+    """Configuration of `HopeForCausalLM`; its fields and checks are those of `HopeSettings`.
+
+    Levels may be given as `Level` objects or as dictionaries.
+
+    Raises:
+        ValueError: a field out of range.
+    """
+
+    model_type = "hope"
+
+    def __init__(self, **values: Any) -> None:
+        settings = HopeSettings.from_dict(values)
+        others = {name: value for name, value in values.items() if name not in FIELDS}
+        super().__init__(**others)
+        for name, value in settings.to_dict().items():
+            setattr(self, name, value)
+
+    @property
+    def settings(self) -> HopeSettings:
+        """The fields, checked, as the plain model takes them."""
+        return HopeSettings.from_dict({name: getattr(self, name) for name in FIELDS})

@@ -1,0 +1,141 @@
+"""How the told-facts models read and write: turns, restatements, notes and recalls, as token ids.
+
+A turn of everyday English is first **restated** by the model itself, while it is in context:
+
+    <|turn|> My dog is called Pixel.<|restate|>  ->  <|note|> my dog<|is|> Pixel<|end|>
+    <|turn|> What's my dog called?<|restate|>    ->  <|ask|> my dog<|end|>
+    <|turn|> Lovely weather today.<|restate|>    ->  <|end|>
+
+Then, in an emptied context, each note is **learned** (written into the memory state), or the asked
+key is **recalled** from nothing but what was written:
+
+    <|note|> my dog<|is|>  ->  Pixel<|end|>         (never told: <|unknown|><|end|>)
+
+So telling and asking meet in the same words, however differently they were phrased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+PAD, END, TURN, RESTATE, NOTE, IS, ASK, UNKNOWN = SPECIAL_TOKENS = (
+    "<|pad|>",
+    "<|end|>",
+    "<|turn|>",
+    "<|restate|>",
+    "<|note|>",
+    "<|is|>",
+    "<|ask|>",
+    "<|unknown|>",
+)
+
+
+@dataclass(frozen=True)
+class Note:
+    """One fact in canonical form: `key` ("my dog", "Ana's city") and `value` ("Pixel")."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}"
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """What the model made of a turn: notes to learn, a key to recall, or neither (small talk)."""
+
+    notes: tuple[Note, ...] = ()
+    asked: str | None = None
+
+
+class Dialogue:
+    """Encodes and decodes the passages above with one tokenizer.
+
+    Raises:
+        ValueError: the tokenizer lacks a special token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        # Text that looks like a special token stays text: nobody can speak in the model's marks.
+        tokenizer.encode_special_tokens = True
+        found = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+        missing = [token for token, number in found.items() if number is None]
+        if missing:
+            raise ValueError(f"the tokenizer has no {missing}; train one with `nestling tokenizer`")
+        self.ids = {token: number for token, number in found.items() if number is not None}
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Dialogue:
+        return cls(Tokenizer.from_file(str(path)))
+
+    @property
+    def pad_id(self) -> int:
+        return self.ids[PAD]
+
+    @property
+    def end_id(self) -> int:
+        return self.ids[END]
+
+    def words(self, text: str) -> list[int]:
+        """Ids of text, read as if a space stood before it: a word is the same everywhere."""
+        return self.tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True).strip()
+
+    def turn(self, text: str) -> list[int]:
+        """What stands before a restatement."""
+        return [self.ids[TURN], *self.words(text), self.ids[RESTATE]]
+
+    def restatement(self, restated: Restatement) -> list[int]:
+        """The restatement itself, as the model is trained to write it."""
+        ids: list[int] = []
+        for note in restated.notes:
+            ids += self.note(note)[:-1]
+        if restated.asked is not None:
+            ids += [self.ids[ASK], *self.words(restated.asked)]
+        return [*ids, self.end_id]
+
+    def note(self, note: Note) -> list[int]:
+        """The passage that is learned."""
+        return [*self.recall(note.key), *self.words(note.value), self.end_id]
+
+    def unknown(self, key: str) -> list[int]:
+        """What a recall of something never told is trained to be."""
+        return [*self.recall(key), self.ids[UNKNOWN], self.end_id]
+
+    def recall(self, key: str) -> list[int]:
+        """The prompt of a recall: the question alone, in canonical form."""
+        return [self.ids[NOTE], *self.words(key), self.ids[IS]]
+
+    def parse(self, ids: Sequence[int]) -> Restatement:
+        """Read a restatement that the model wrote; malformed pieces are left out."""
+        notes: list[Note] = []
+        asked: str | None = None
+        for mark, piece in _pieces(ids, (self.ids[NOTE], self.ids[ASK]), self.end_id):
+            if mark == self.ids[ASK]:
+                asked = asked or self.text(piece) or None
+            elif self.ids[IS] in piece:
+                cut = piece.index(self.ids[IS])
+                key, value = self.text(piece[:cut]), self.text(piece[cut + 1 :])
+                if key and value:
+                    notes.append(Note(key, value))
+        return Restatement(tuple(notes), None if notes else asked)
+
+
+def _pieces(ids: Sequence[int], marks: tuple[int, ...], end: int) -> list[tuple[int, list[int]]]:
+    pieces: list[tuple[int, list[int]]] = []
+    for number in ids:
+        if number == end:
+            break
+        if number in marks:
+            pieces.append((number, []))
+        elif pieces:
+            pieces[-1][1].append(number)
+    return pieces

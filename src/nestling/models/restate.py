@@ -1,0 +1,317 @@
+"""What a told-facts model does with a turn: restate it, learn its notes, recall a key.
+
+    restate      turn in context, no memory       ->  notes, or an asked key, or neither
+    learn_notes  each note in an emptied context  ->  written into the memory state
+    recall       key in an emptied context        ->  the value, from what was written alone
+
+Decoding is greedy and batched. **A note holds only words that were said**: a value is a contiguous
+span of the turn's own tokens, whatever the model would rather write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from nestling.memory.state import MemoryState
+from nestling.models.dialogue import (
+    ASK,
+    IS,
+    NOTE,
+    SPECIAL_TOKENS,
+    UNKNOWN,
+    Dialogue,
+    Note,
+    Restatement,
+)
+from nestling.models.hope import Hope
+
+# Sequences decoded together: more of them only need more room.
+_BATCH = 64
+
+Allow = Callable[[Sequence[int]], Tensor]
+"""Rows that are still written -> mask [rows, V], true where a token may come next."""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What the memory says about a key.
+
+    `text` is None and `known` False where the model says that it was never told. `logprob` is the
+    sum of the log-probabilities of the tokens in `ids`, the end included.
+    """
+
+    ids: tuple[int, ...]
+    text: str | None
+    logprob: float
+    known: bool
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What learning one note did.
+
+    `surprise` is the mean next-token loss (nats) of the value before it was learned, `update_norm`
+    the L2 norm of the change of all deltas.
+    """
+
+    note: Note
+    surprise: float
+    update_norm: float
+    milliseconds: float
+
+
+@torch.inference_mode()
+def restate(
+    model: Hope,
+    dialogue: Dialogue,
+    texts: Sequence[str],
+    *,
+    asking: bool | None = None,
+    max_new_tokens: int = 96,
+) -> list[Restatement]:
+    """Let the model restate each turn, read with no memory and nothing before it.
+
+    Args:
+        texts: the turns, one restatement each.
+        asking: True takes every turn as a question, False as a telling; None lets the model decide.
+        max_new_tokens: a piece that is not complete by then is left out.
+    """
+    restated: list[Restatement] = []
+    for some in _chunks(texts):
+        grammar = _Grammar(model, dialogue, asking)
+        lines = [_Line(dialogue, dialogue.words(text)) for text in some]
+
+        def allow(rows: Sequence[int], lines=lines, grammar=grammar) -> Tensor:
+            return torch.stack([grammar.mask(lines[row]) for row in rows])
+
+        _decode(
+            model,
+            dialogue,
+            [dialogue.turn(text) for text in some],
+            model.new_state(len(some)),
+            max_new_tokens,
+            write=lambda row, token, lines=lines: lines[row].write(token),
+            allow=allow,
+        )
+        restated += [dialogue.parse(line.complete()) for line in lines]
+    return restated
+
+
+@torch.inference_mode()
+def recall(
+    model: Hope,
+    dialogue: Dialogue,
+    keys: Sequence[str],
+    state: MemoryState | None,
+    *,
+    max_new_tokens: int = 24,
+) -> list[Recall]:
+    """Ask one memory for the values of keys, each in an emptied context.
+
+    Args:
+        keys: in canonical form ("my dog"), as a restatement gives them.
+        state: one sequence; its context is not used. None asks the model without a memory.
+
+    Raises:
+        ValueError: the state holds several sequences.
+    """
+    if state is not None and state.batch_size != 1:
+        raise ValueError(
+            f"recall asks one memory, and the state holds {state.batch_size}; "
+            "choose one with state.index(...)"
+        )
+    memory = model.new_state(1) if state is None else state.clear_context()
+    answers: list[Recall] = []
+    for some in _chunks(keys):
+        written: list[list[int]] = [[] for _ in some]
+        logprobs = _decode(
+            model,
+            dialogue,
+            [dialogue.recall(key) for key in some],
+            memory.index([0] * len(some)),
+            max_new_tokens,
+            write=lambda row, token, written=written: written[row].append(token),
+        )
+        for ids, logprob in zip(written, logprobs, strict=True):
+            text = None if ids[:1] == [dialogue.ids[UNKNOWN]] else dialogue.text(ids) or None
+            answers.append(Recall(tuple(ids), text, logprob, text is not None))
+    return answers
+
+
+@torch.no_grad()
+def learn_notes(
+    model: Hope, dialogue: Dialogue, notes: Sequence[Note], state: MemoryState
+) -> tuple[MemoryState, list[WriteReport]]:
+    """Write notes into a memory, one after the other, each read in an emptied context.
+
+    The key is what a value hangs on; the value, and that it ends, is what is learned. One note is
+    one call, so that notes learned together give, bit for bit, the state that they give when
+    learned one by one.
+
+    Args:
+        state: one sequence.
+
+    Returns:
+        the new state, its context empty, and a report for each note.
+    """
+    reports = []
+    for note in notes:
+        start = time.perf_counter()
+        ids = torch.tensor([[dialogue.note(note)]], device=state.device)
+        before = model.writer.deltas(state)
+        hidden, new = model.read_turns(
+            ids, torch.ones_like(ids, dtype=torch.bool), state, learn=learned(dialogue, [note], ids)
+        )
+        losses = model.pair_loss(hidden[:, 0, :-1], ids[:, 0, 1:], before)
+        first = len(dialogue.recall(note.key)) - 1
+        after = model.writer.deltas(new)
+        squares = [
+            (after[level][part] - before[level][part]).square().sum()
+            for level, parts in before.items()
+            for part in parts
+        ]
+        state = new.clear_context()
+        reports.append(
+            WriteReport(
+                note=note,
+                surprise=float(losses[0, first:-1].mean()),
+                update_norm=float(sum(squares)) ** 0.5,
+                milliseconds=1000 * (time.perf_counter() - start),
+            )
+        )
+    return state, reports
+
+
+def learned(dialogue: Dialogue, notes: Sequence[Note], ids: Tensor) -> Tensor:
+    """Which tokens of notes [1, N, L] are learned: those of the values and their ends."""
+    starts = [len(dialogue.recall(note.key)) for note in notes]
+    first = torch.tensor(starts, device=ids.device)[None, :, None]
+    return torch.arange(ids.shape[-1], device=ids.device) >= first
+
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _decode(
+    model: Hope,
+    dialogue: Dialogue,
+    prompts: Sequence[Sequence[int]],
+    state: MemoryState,
+    max_new_tokens: int,
+    *,
+    write: Callable[[int, int], None],
+    allow: Allow | None = None,
+) -> list[float]:
+    """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
+
+    Returns the summed log-probability of what was written, by row. A finished sequence leaves the
+    batch.
+    """
+    device = state.device
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    ids = torch.full((len(prompts), int(lengths.max())), dialogue.pad_id, device=device)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = torch.tensor(prompt, device=device)
+    mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
+    reading = model(ids, mask, state)
+    scores = reading.logits[torch.arange(len(prompts), device=device), lengths - 1]
+    rows, logprobs = list(range(len(prompts))), [0.0] * len(prompts)
+    for step in range(1, max_new_tokens + 1):
+        allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
+        chosen = allowed.argmax(-1)
+        gained = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        tokens = chosen.tolist()
+        for row, token, logprob in zip(rows, tokens, gained.tolist(), strict=True):
+            write(row, token)
+            logprobs[row] += logprob
+        going = [place for place, token in enumerate(tokens) if token != dialogue.end_id]
+        if not going or step == max_new_tokens:
+            break
+        state = reading.state
+        if len(going) < len(rows):
+            rows, chosen, state = [rows[p] for p in going], chosen[going], state.index(going)
+        reading = model(chosen[:, None], state=state)
+        scores = reading.logits[:, -1]
+    return logprobs
+
+
+@dataclass
+class _Line:
+    """One restatement as it is written, and what may follow."""
+
+    dialogue: Dialogue
+    words: list[int]
+    written: list[int] = field(default_factory=list)
+    mark: int | None = None
+    size: int = 0
+    # Where the value so far could go on: places in `words` right behind each of its occurrences.
+    onward: list[int] = field(default_factory=list)
+
+    def write(self, token: int) -> None:
+        ids = self.dialogue.ids
+        self.written.append(token)
+        if token in (ids[NOTE], ids[ASK], ids[IS], self.dialogue.end_id):
+            self.mark, self.size, self.onward = token, 0, list(range(len(self.words)))
+            return
+        self.size += 1
+        self.onward = [
+            place + 1
+            for place in self.onward
+            if place < len(self.words) and self.words[place] == token
+        ]
+
+    def said(self) -> set[int]:
+        """The words that continue the value as it was said."""
+        return {self.words[place] for place in self.onward if place < len(self.words)}
+
+    def complete(self) -> list[int]:
+        """What was written; the piece at which the limit struck is left out."""
+        if self.mark == self.dialogue.end_id:
+            return self.written
+        starts = (self.dialogue.ids[NOTE], self.dialogue.ids[ASK])
+        last = max((n for n, token in enumerate(self.written) if token in starts), default=0)
+        return self.written[:last]
+
+
+class _Grammar:
+    """Which token may come next; masks are [V].
+
+    start   <|note|>, <|ask|> or <|end|>
+    key     any words, then <|is|>;  asked key: any words, then <|end|>
+    value   words as they were said, then <|note|> or <|end|>
+    """
+
+    def __init__(self, model: Hope, dialogue: Dialogue, asking: bool | None) -> None:
+        ids, device = dialogue.ids, model.embedding.weight.device
+        self.ids, self.size = ids, model.settings.vocab_size
+        self.words = torch.ones(self.size, dtype=torch.bool, device=device)
+        self.words[dialogue.tokenizer.get_vocab_size() :] = False
+        self.words[[ids[mark] for mark in SPECIAL_TOKENS]] = False
+        self.key = self._and(self.words, {ids[IS]})
+        self.asked = self._and(self.words, {dialogue.end_id})
+        self.stop = {ids[NOTE], dialogue.end_id}
+        self.start = self.stop | {ids[ASK]}
+        if asking is not None:
+            self.start = {ids[ASK]} if asking else self.stop
+
+    def mask(self, line: _Line) -> Tensor:
+        if line.mark is None:
+            return self._and(None, self.start)
+        if line.mark == self.ids[IS]:
+            return self._and(None, line.said() | (self.stop if line.size else set()))
+        # A key has at least one word.
+        if not line.size:
+            return self.words
+        return self.key if line.mark == self.ids[NOTE] else self.asked
+
+    def _and(self, mask: Tensor | None, more: set[int]) -> Tensor:
+        mask = torch.zeros_like(self.words) if mask is None else mask.clone()
+        mask[list(more)] = True
+        return mask

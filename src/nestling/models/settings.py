@@ -1,0 +1,127 @@
+"""Settings of a Hope model: the fields, their defaults and what is allowed, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from nestling.memory.level import Level
+from nestling.rules import RULES
+
+MIXERS = ("self_modifying", "attention")
+
+
+@dataclass(frozen=True)
+class HopeSettings:
+    """What a Hope model is made of; `HopeConfig` carries the same fields for Hugging Face.
+
+    Args:
+        vocab_size: number of token ids.
+        hidden_size: width d of the residual stream.
+        intermediate_size: width of a block's MLP chain, shared evenly among its levels.
+        memory_intermediate_size: the same for the last block, whose levels are written; None for
+            `intermediate_size`.
+        num_hidden_layers: number of blocks.
+        num_attention_heads: heads of every mixer.
+        mixer: "self_modifying" (Hope) or "attention" (Hope-Attention) for every block, or one
+            name per block.
+        levels: the continuum memory, fast first. Levels with a period are written in the last
+            block; in the blocks below the same chain is static.
+        sliding_window: tokens that attention sees.
+        chunk_size: tokens of a chunk of the self-modifying memory; the same in training and use.
+        conv_width: taps of the local convolution of the self-modifying mixer.
+        rope_theta, rms_norm_eps, initializer_range: as usual in the field.
+        tie_word_embeddings: the output layer is the embedding.
+        pad_token_id, bos_token_id, eos_token_id: ids of special tokens, or None.
+
+    Raises:
+        ValueError: a field out of range.
+    """
+
+    vocab_size: int = 2048
+    hidden_size: int = 256
+    intermediate_size: int = 768
+    memory_intermediate_size: int | None = None
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    mixer: str | tuple[str, ...] = "self_modifying"
+    levels: tuple[Level, ...] = field(default_factory=lambda: (Level(),))
+    sliding_window: int = 128
+    chunk_size: int = 64
+    conv_width: int = 4
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = True
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+
+    def __post_init__(self) -> None:
+        levels = tuple(
+            level if isinstance(level, Level) else Level.from_dict(dict(level))
+            for level in self.levels
+        )
+        object.__setattr__(self, "levels", levels)
+        if not isinstance(self.mixer, str):
+            object.__setattr__(self, "mixer", tuple(self.mixer))
+        self._check()
+
+    def _check(self) -> None:
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "sliding_window",
+            "chunk_size",
+            "conv_width",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} "
+                "heads of even width; choose a multiple of twice the number of heads"
+            )
+        mixers = self.mixers
+        if len(mixers) != self.num_hidden_layers or set(mixers) - set(MIXERS):
+            raise ValueError(
+                f"mixer is one of {MIXERS}, or one of them for each of the "
+                f"{self.num_hidden_layers} blocks, got {self.mixer!r}"
+            )
+        if not self.levels:
+            raise ValueError("levels needs at least one level; Level(period=0) is a static MLP")
+        names = [level.name for level in self.levels]
+        if len(set(names)) != len(names):
+            raise ValueError(f"levels need different names, got {names}")
+        for level in self.levels:
+            if level.rule not in RULES:
+                raise ValueError(
+                    f"level '{level.name}': rule is one of {sorted(RULES)}, got {level.rule!r}"
+                )
+        periods = [level.period for level in self.levels if level.is_written]
+        if any(period % min(periods) for period in periods):
+            raise ValueError(f"every period is a multiple of the fastest one, got {periods}")
+
+    @property
+    def mixers(self) -> tuple[str, ...]:
+        """The mixer of every block."""
+        if isinstance(self.mixer, str):
+            return (self.mixer,) * self.num_hidden_layers
+        return self.mixer
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        values = asdict(self)
+        values["levels"] = [level.to_dict() for level in self.levels]
+        values["mixer"] = self.mixer if isinstance(self.mixer, str) else list(self.mixer)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> HopeSettings:
+        """Settings from the fields it knows; others (as Hugging Face adds) are left alone."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})

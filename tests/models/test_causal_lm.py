@@ -1,0 +1,136 @@
+"""Hope behind the Hugging Face interface."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from nestling import HopeConfig, HopeForCausalLM, HopeSettings, Level, MemoryState
+
+MIXERS = ["attention", "self_modifying"]
+
+
+@pytest.fixture(params=MIXERS)
+def model(request):
+    torch.manual_seed(0)
+    config = HopeConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        mixer=request.param,
+        chunk_size=4,
+        levels=[Level(period=4, rate=2.0)],
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    return HopeForCausalLM(config).double().eval()
+
+
+def tokens(batch=2, length=7):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(2, 40, (batch, length), generator=generator)
+
+
+def test_saved_and_loaded_models_are_equal(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
+    assert isinstance(loaded, HopeForCausalLM)
+    assert loaded.model.head.weight is loaded.model.embedding.weight
+    assert torch.equal(loaded(tokens()).logits, model(tokens()).logits)
+
+
+def test_the_configuration_round_trips(model, tmp_path):
+    model.config.save_pretrained(tmp_path)
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert isinstance(loaded, HopeConfig)
+    assert loaded.settings == model.config.settings
+
+
+def test_the_configuration_has_every_setting():
+    assert HopeConfig().settings == HopeSettings()
+
+
+def test_a_bad_configuration_is_refused():
+    with pytest.raises(ValueError, match="mixer is one of"):
+        HopeConfig(mixer="lstm")
+
+
+def test_learning_returns_loss_and_state_and_leaves_the_model_alone(model):
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    output = model(tokens(), learn=True)
+    assert isinstance(output.state, MemoryState)
+    assert output.loss.ndim == 0
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_what_was_learned_changes_what_is_said(model):
+    state = model.end_turn(model(tokens(), learn=True).state)
+    fresh = model(tokens(), state=model.new_state(2)).logits
+    assert not torch.allclose(model(tokens(), state=state).logits, fresh)
+
+
+def test_labels_give_the_usual_loss(model):
+    ids = tokens()
+    labels = ids.clone()
+    labels[0, :4] = -100
+    output = model(ids, labels=labels)
+    logprobs = output.logits[:, :-1].log_softmax(-1)
+    picked = logprobs.gather(-1, ids[:, 1:, None])[..., 0]
+    kept = labels[:, 1:] != -100
+    torch.testing.assert_close(output.loss, -(picked * kept).sum() / kept.sum())
+
+
+def generated(model, ids, **options):
+    return model.generate(ids, max_new_tokens=6, do_sample=False, **options)
+
+
+def test_generation_with_the_state_equals_generation_without(model):
+    assert torch.equal(generated(model, tokens()), generated(model, tokens(), use_cache=False))
+
+
+@pytest.mark.parametrize("side", ["left", "both"])
+def test_padded_prompts_generate_as_if_alone(model, side):
+    ids = tokens(1, 5)
+    longer = tokens(1, 8)
+    padding = torch.zeros(1, 3, dtype=torch.long)
+    rows = [torch.cat([padding, ids], 1), longer]
+    batch = torch.cat(rows)
+    mask = (batch != 0).long()
+    if side == "both":
+        batch = torch.cat([torch.full((2, 2), 9), batch], 1)
+        mask = torch.cat([torch.zeros(2, 2, dtype=torch.long), mask], 1)
+    together = generated(model, batch, attention_mask=mask)[:, batch.shape[1] :]
+    for row, alone in zip(together, (ids, longer), strict=True):
+        expected = generated(model, alone)[0, alone.shape[1] :]
+        assert row[: len(expected)].tolist() == expected.tolist()
+        assert set(row[len(expected) :].tolist()) <= {0}
+
+
+def test_generation_goes_on_from_a_memory(model):
+    state = model.end_turn(model(tokens(), learn=True).state)
+    step = model(tokens(), state=state).logits[:, -1].argmax(-1)
+    assert torch.equal(generated(model, tokens(), state=state)[:, 7], step)
+
+
+def test_several_samples_of_one_prompt_share_its_memory(model):
+    state = model.end_turn(model(tokens(), learn=True).state)
+    out = model.generate(
+        tokens(), state=state, max_new_tokens=3, do_sample=True, num_return_sequences=2
+    )
+    assert out.shape[0] == 4
+
+
+def test_beam_search_is_refused(model):
+    with pytest.raises(ValueError, match="beam search is not supported"):
+        model.generate(tokens(), num_beams=2, max_new_tokens=2)
+
+
+def test_a_state_of_another_batch_is_refused(model):
+    with pytest.raises(ValueError, match="the state holds 3 sequences, the input 2"):
+        model(tokens(), state=model.new_state(3))
+
+
+def test_a_learn_mask_of_another_shape_is_refused(model):
+    with pytest.raises(ValueError, match="learn is True, False or a mask"):
+        model(tokens(), learn=torch.ones(2, 3))

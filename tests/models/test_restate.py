@@ -1,0 +1,181 @@
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nestling.models.dialogue import Note, Restatement
+from nestling.models.hope import Hope, Reading
+from nestling.models.restate import learn_notes, recall, restate
+
+TURNS = {
+    "My dog is called Pixel.": Restatement((Note("my dog", "Pixel"),)),
+    "I live in Porto and my cat is Mia.": Restatement(
+        (Note("my city", "Porto"), Note("my cat", "Mia"))
+    ),
+    "What's my dog called?": Restatement(asked="my dog"),
+    "Lovely weather today.": Restatement(),
+}
+NOTES = (Note("my dog", "Pixel"), Note("my city", "Porto"), Note("my cat", "Mia the second"))
+
+
+class Babbler(Hope):
+    """Would write anything at all, marks above all."""
+
+    def __init__(self, like: Hope, ids: dict[str, int]) -> None:
+        super().__init__(like.settings)
+        self.marks = list(ids.values())
+
+    def forward(self, *arguments, **options) -> Reading:
+        reading = super().forward(*arguments, **options)
+        logits = torch.randn_like(reading.logits)
+        logits[..., self.marks] += 5
+        return Reading(logits, reading.state)
+
+
+@pytest.fixture(scope="module")
+def babbler(tiny_bundle):
+    return Babbler(tiny_bundle.model, tiny_bundle.dialogue.ids)
+
+
+@pytest.fixture
+def memory(tiny_bundle):
+    model = tiny_bundle.model
+    return learn_notes(model, tiny_bundle.dialogue, NOTES, model.new_state(1))[0]
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(st.text(st.characters(codec="ascii", categories=("L", "N", "P", "Zs"))), min_size=1),
+    st.sampled_from([None, False]),
+    st.integers(0, 99),
+)
+def test_a_note_holds_only_words_that_were_said(babbler, tiny_bundle, texts, asking, seed):
+    torch.manual_seed(seed)
+    restated = restate(babbler, tiny_bundle.dialogue, texts, asking=asking, max_new_tokens=20)
+    for text, restatement in zip(texts, restated, strict=True):
+        for note in restatement.notes:
+            assert note.value in text
+
+
+def test_the_babbler_makes_notes_at_all(babbler, tiny_bundle):
+    torch.manual_seed(0)
+    restated = restate(babbler, tiny_bundle.dialogue, ["My dog is called Pixel."] * 64)
+    assert sum(len(restatement.notes) for restatement in restated) > 20
+
+
+def test_a_trained_turn_is_restated(tiny_bundle):
+    restated = restate(tiny_bundle.model, tiny_bundle.dialogue, list(TURNS))
+    assert restated == list(TURNS.values())
+
+
+def test_a_batch_equals_one_by_one(tiny_bundle):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    alone = [restate(model, dialogue, [text])[0] for text in TURNS]
+    assert restate(model, dialogue, [*TURNS] * 20) == alone * 20
+
+
+def test_a_question_is_forced(tiny_bundle):
+    for restatement in restate(tiny_bundle.model, tiny_bundle.dialogue, list(TURNS), asking=True):
+        assert restatement.asked is not None
+        assert not restatement.notes
+
+
+def test_a_question_is_forbidden(babbler, tiny_bundle):
+    torch.manual_seed(0)
+    for restatement in restate(babbler, tiny_bundle.dialogue, ["Pixel"] * 30, asking=False):
+        assert restatement.asked is None
+
+
+def test_a_piece_the_limit_cut_is_left_out(tiny_bundle):
+    text = "I live in Porto and my cat is Mia."
+    ids = tiny_bundle.dialogue.restatement(TURNS[text])
+    for limit in range(1, len(ids)):
+        restated = restate(tiny_bundle.model, tiny_bundle.dialogue, [text], max_new_tokens=limit)[0]
+        assert restated.notes in ((), TURNS[text].notes[:1])
+
+
+def test_no_texts_give_no_restatements(tiny_bundle):
+    assert restate(tiny_bundle.model, tiny_bundle.dialogue, []) == []
+
+
+def test_recalling_together_equals_one_by_one(tiny_bundle, memory):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    keys = ["my dog", "the name of my favourite restaurant", "my city"] * 30
+    together = recall(model, dialogue, keys, memory)
+    for key, found in list(zip(keys, together, strict=True))[:3]:
+        alone = recall(model, dialogue, [key], memory)[0]
+        assert found.ids == alone.ids
+        assert found.logprob == pytest.approx(alone.logprob, abs=1e-3)
+
+
+def test_recall_starts_from_an_emptied_context(tiny_bundle, memory):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    read = model(torch.tensor([dialogue.turn("My dog is called Pixel.")]), state=memory).state
+    assert recall(model, dialogue, ["my dog"], read) == recall(model, dialogue, ["my dog"], memory)
+
+
+def test_the_memory_changes_what_is_recalled(tiny_bundle, memory):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    static = recall(model, dialogue, ["my dog"], None)[0]
+    fresh = recall(model, dialogue, ["my dog"], model.new_state(1))[0]
+    assert static == fresh
+    assert recall(model, dialogue, ["my dog"], memory)[0].logprob != fresh.logprob
+
+
+def test_what_was_never_told_is_not_known(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+
+    class Ignorant(Hope):
+        def forward(self, *arguments, **options) -> Reading:
+            reading = super().forward(*arguments, **options)
+            reading.logits[..., dialogue.ids["<|unknown|>"]] += 1e4
+            return reading
+
+    found = recall(Ignorant(tiny_bundle.model.settings), dialogue, ["my dog"], None)[0]
+    assert (found.text, found.known) == (None, False)
+
+
+def test_recall_asks_one_memory(tiny_bundle):
+    with pytest.raises(ValueError, match="the state holds 2"):
+        recall(tiny_bundle.model, tiny_bundle.dialogue, ["a"], tiny_bundle.model.new_state(2))
+
+
+def test_learning_notes_equals_reading_them_as_turns(tiny_bundle, memory):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    state = model.new_state(1)
+    for note in NOTES:
+        ids = torch.tensor([dialogue.note(note)])
+        learn = torch.arange(ids.shape[1])[None] >= len(dialogue.recall(note.key))
+        state = model.end_turn(model(ids, state=state.clear_context(), learn=learn).state)
+    for name, leaf in state.items():
+        torch.testing.assert_close(memory[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_notes_learned_together_equal_one_by_one_bit_for_bit(tiny_bundle, memory):
+    state = tiny_bundle.model.new_state(1)
+    for note in NOTES:
+        state, _ = learn_notes(tiny_bundle.model, tiny_bundle.dialogue, [note], state)
+    assert all(torch.equal(memory[name], leaf) for name, leaf in state.items())
+
+
+def test_a_report_says_what_a_write_did(tiny_bundle):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    state, first = learn_notes(model, dialogue, NOTES[:1], model.new_state(1))
+    _, again = learn_notes(model, dialogue, NOTES[:1], state)
+    ids = torch.tensor([dialogue.note(NOTES[0])])
+    start = len(dialogue.recall("my dog"))
+    with torch.no_grad():
+        logprobs = model(ids).logits[0, start - 1 : -2].log_softmax(-1)
+    losses = -logprobs.gather(1, ids[0, start:-1, None])
+    assert first[0].note == NOTES[0]
+    assert first[0].surprise == pytest.approx(float(losses.mean()), rel=1e-4)
+    assert again[0].surprise < first[0].surprise
+    change = sum(float(leaf.square().sum()) for n, leaf in state.items() if ".delta." in n) ** 0.5
+    assert first[0].update_norm == pytest.approx(change, rel=1e-4)
+
+
+def test_learning_nothing_changes_nothing(tiny_bundle):
+    state = tiny_bundle.model.new_state(1)
+    assert learn_notes(tiny_bundle.model, tiny_bundle.dialogue, [], state) == (state, [])
