@@ -1,0 +1,157 @@
+"""The outer loop: AdamW, schedule, log, checkpoints and exact resume.
+
+A run lives in one folder: `options.json`, `curve.jsonl` (one line per logged step), `checkpoint.pt`
+(weights, optimizer, task, step). Data depends on (seed, step) alone, so a run that was stopped and
+resumed gives the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nestling.models.hope import Hope
+from nestling.training.options import LoopOptions
+
+
+class Task(Protocol):
+    """What is trained: a loss for each step, and what must survive a stop."""
+
+    def loss(
+        self, model: Hope, step: int, precision: torch.dtype
+    ) -> tuple[Tensor, dict[str, float]]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, values: dict[str, Any]) -> None: ...
+
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class Trainer:
+    """Trains one model on one task.
+
+    Args:
+        folder: of the run; created, and resumed from if it holds a checkpoint.
+        report: called after each logged step with the step and its numbers.
+    """
+
+    def __init__(
+        self,
+        model: Hope,
+        task: Task,
+        options: LoopOptions,
+        folder: str | Path,
+        report: Report | None = None,
+    ) -> None:
+        self.model, self.task, self.options = model, task, options
+        self.folder, self.report = Path(folder), report
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.optimizer = make_optimizer(model, options)
+        self.step = 0
+        if self.checkpoint.is_file():
+            self.resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint; lines of the curve after it are dropped."""
+        saved = torch.load(self.checkpoint, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.task.load_state_dict(saved["task"])
+        self.step = saved["step"]
+        curve = self.folder / "curve.jsonl"
+        if curve.is_file():
+            lines = [line for line in curve.read_text().splitlines() if line.endswith("}")]
+            kept = [line for line in lines if json.loads(line)["step"] < self.step]
+            curve.write_text("".join(line + "\n" for line in kept))
+
+    def save(self) -> None:
+        """Write the checkpoint; a crash while writing leaves the one before."""
+        temporary = self.checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "task": self.task.state_dict(),
+                "step": self.step,
+            },
+            temporary,
+        )
+        os.replace(temporary, self.checkpoint)
+
+    def run(self, until: int | None = None) -> None:
+        """Train to step `until` (default: all steps), logging and saving on the way.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite; the last checkpoint stays.
+        """
+        until = min(until or self.options.steps, self.options.steps)
+        precision = getattr(torch, self.options.precision)
+        self.model.train()
+        started = time.perf_counter()
+        first = self.step
+        with (self.folder / "curve.jsonl").open("a") as curve:
+            while self.step < until:
+                numbers = self.one_step(precision)
+                if self.step % self.options.log_every == 0 or self.step == until - 1:
+                    numbers["seconds"] = (time.perf_counter() - started) / (self.step - first + 1)
+                    curve.write(json.dumps({"step": self.step, **numbers}) + "\n")
+                    curve.flush()
+                    if self.report:
+                        self.report(self.step, numbers)
+                self.step += 1
+                if self.step % self.options.checkpoint_every == 0 or self.step == until:
+                    self.save()
+
+    def one_step(self, precision: torch.dtype) -> dict[str, float]:
+        factor = schedule(self.step, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.learning_rate * factor * group["multiplier"]
+        loss, numbers = self.task.loss(self.model, self.step, precision)
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.step}; "
+                f"lower the learning rate and resume from {self.checkpoint}"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
+        self.optimizer.step()
+        return {"loss": loss.item(), **numbers, "gradient_norm": norm.item()}
+
+
+def schedule(step: int, options: LoopOptions) -> float:
+    """Factor on the learning rate: linear warm-up, constant, a drop, linear to zero."""
+    warm = min(1.0, (step + 1) / max(1, options.warmup))
+    left = (options.steps - step) / max(1.0, options.decay * options.steps)
+    return warm * (1.0 if left >= 1.0 else options.drop * left)
+
+
+def make_optimizer(model: Hope, options: LoopOptions) -> torch.optim.AdamW:
+    """AdamW: matrices with weight decay, vectors and memories without, inner rates faster."""
+    decayed, plain, inner = [], [], []
+    for name, parameter in model.named_parameters():
+        if name.startswith("writer."):
+            inner.append(parameter)
+        elif parameter.dim() == 2 and "embedding" not in name:
+            decayed.append(parameter)
+        else:
+            plain.append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": options.weight_decay, "multiplier": 1.0},
+        {"params": plain, "weight_decay": 0.0, "multiplier": 1.0},
+        {"params": inner, "weight_decay": 0.0, "multiplier": options.rate_multiplier},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, fused=True)

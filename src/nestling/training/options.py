@@ -1,0 +1,174 @@
+"""What a training run is told: one TOML file, read into frozen dataclasses and checked once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nestling.models.settings import HopeSettings
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """The outer loop.
+
+    Args:
+        steps: optimizer steps of the whole run.
+        learning_rate: peak; warmed up over `warmup` steps, constant, then, over the last `decay`
+            share of the run, from `drop` times the peak linearly to zero.
+        rate_multiplier: factor on the learning rate of the inner rates and token strengths.
+        betas, weight_decay, clip: AdamW and gradient-norm clipping.
+        precision: "float32" or "bfloat16" (autocast below the memory; writes stay float32).
+        seed: of initialisation and data.
+        threads: torch threads; 0 leaves the default.
+        log_every, checkpoint_every: steps.
+    """
+
+    steps: int = 1000
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    decay: float = 0.3
+    drop: float = 1.0
+    rate_multiplier: float = 5.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    precision: str = "float32"
+    seed: int = 0
+    threads: int = 0
+    log_every: int = 20
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))
+        if self.steps < 1 or self.log_every < 1 or self.checkpoint_every < 1:
+            raise ValueError("steps, log_every and checkpoint_every are 1 or more")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay is a share of the run between 0 and 1, got {self.decay}")
+
+
+@dataclass(frozen=True)
+class ToldFactsOptions:
+    """The told-facts curriculum.
+
+    Args:
+        turns: turns of everyday English restated in each step.
+        notes: notes learned in each step, over all residents of the batch.
+        residents: at most so many residents in a batch.
+        remember_every: steps from one batch of residents to the next; every step restates.
+        stages: facts of a resident, stage by stage.
+        advance: recall (moving average) at which the next stage begins.
+        writes: at most so many writes follow one another; beyond, turns share one.
+        coarse_until: up to this step, all turns that fill a period share one write.
+    """
+
+    turns: int = 64
+    notes: int = 128
+    residents: int = 8
+    remember_every: int = 2
+    stages: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
+    advance: float = 0.9
+    writes: int = 18
+    coarse_until: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not self.stages or min(self.stages) < 1:
+            raise ValueError(f"stages are numbers of facts, 1 or more, got {self.stages}")
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Language modelling on text files.
+
+    Args:
+        files: `.txt`, `.txt.gz` or `.jsonl.gz` (field "text"); relative names are looked up beside
+            the configuration, then below `NESTLING_DATA`.
+        validation: the same, for the validation loss.
+        batch: sequences of a step.
+        length: tokens of a sequence.
+        learn: write the memory while reading (the loss is taken before each write).
+    """
+
+    files: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    batch: int = 16
+    length: int = 256
+    learn: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("files", "validation"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A whole run: model, tokenizer, one task, loop."""
+
+    model: HopeSettings
+    loop: LoopOptions
+    told_facts: ToldFactsOptions | None = None
+    text: TextOptions | None = None
+    vocab_size: int = 2048
+    tokenizer: str | None = None
+    folder: Path = field(default=Path())
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        values["model"] = self.model.to_dict()
+        values["folder"] = str(self.folder)
+        return values
+
+
+def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RunOptions:
+    """Read a TOML configuration with the tables [model], [loop], [tokenizer] and one task.
+
+    Args:
+        overrides: fields of [loop] to replace, for example `{"steps": 10}`.
+
+    Raises:
+        FileNotFoundError, ValueError: with what is wrong and what is allowed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no configuration {path}; see the folder 'recipes'")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from error
+    unknown = set(values) - {"model", "loop", "tokenizer", "told_facts", "text"}
+    if unknown:
+        raise ValueError(f"{path}: unknown tables {sorted(unknown)}")
+    tasks = [name for name in ("told_facts", "text") if name in values]
+    if len(tasks) != 1:
+        raise ValueError(f"{path} needs one task, [told_facts] or [text], got {tasks or 'none'}")
+    tokenizer = values.get("tokenizer", {})
+    loop = {**values.get("loop", {}), **(overrides or {})}
+    return RunOptions(
+        model=_build(HopeSettings, values.get("model", {}), path),
+        loop=_build(LoopOptions, loop, path),
+        told_facts=_build(ToldFactsOptions, values["told_facts"], path)
+        if "told_facts" in values
+        else None,
+        text=_build(TextOptions, values["text"], path) if "text" in values else None,
+        vocab_size=tokenizer.get("vocab_size", 2048),
+        tokenizer=tokenizer.get("file"),
+        folder=path.resolve().parent,
+    )
+
+
+def _build(kind: type[Options], values: Mapping[str, Any], path: Path) -> Options:
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    unknown = set(values) - known
+    if unknown:
+        raise ValueError(
+            f"{path}: {kind.__name__} has no {sorted(unknown)}; it has {sorted(known)}"
+        )
+    return kind(**values)

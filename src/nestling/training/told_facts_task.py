@@ -1,0 +1,263 @@
+"""The told-facts task: restate everyday English, and meta-learn to remember the notes.
+
+Each step trains two things of one model:
+
+1. **restating**: a turn in context is rewritten as notes, an asked key, or nothing;
+2. **remembering**: residents are told notes, one turn at a time in emptied contexts, through the
+   very writes that are used later; then every key is asked, told or not. The outer gradient runs
+   through all writes.
+
+Letters: B residents, N notes, L tokens of a note.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestling.models.dialogue import Dialogue, Note, Restatement
+from nestling.models.hope import Deltas, Hope
+from nestling.training.options import ToldFactsOptions
+from nestling.training.told_facts import Fact, FactSource
+
+UPDATED_SHARE = 0.1
+ABSENT_SHARE = 0.25
+# Refusals are short and few: without a weight of their own they would hardly count.
+REFUSAL_WEIGHT = 0.5
+# Up to so many facts, every turn is written on its own from the first step on.
+COARSE_FACTS = 4
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Right-padded passages: ids, mask and scored (where the loss is taken), all [..., L]."""
+
+    ids: Tensor
+    mask: Tensor
+    scored: Tensor
+
+    def view(self, *shape: int) -> Passages:
+        """The same passages as [*shape, L]."""
+        parts = (self.ids, self.mask, self.scored)
+        return Passages(*(part.view(*shape, part.shape[-1]) for part in parts))
+
+
+def pad(rows: Sequence[Sequence[int]], starts: Sequence[int], pad_id: int) -> Passages:
+    """Pad rows of ids to one length; `starts[i]` is the first scored token of row i."""
+    length = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad_id] * (length - len(row))] for row in rows])
+    column = torch.arange(length)
+    mask = column < torch.tensor([len(row) for row in rows])[:, None]
+    return Passages(ids, mask, mask & (column >= torch.tensor(starts)[:, None]))
+
+
+def as_note(fact: Fact) -> Note:
+    return Note(fact.key, fact.value)
+
+
+class ToldFactsTask:
+    """Draws the examples of every step from (seed, step) alone, so a resumed run sees the same.
+
+    Args:
+        stage: index into `options.stages`; moves up as recall is learned.
+    """
+
+    def __init__(self, dialogue: Dialogue, options: ToldFactsOptions, seed: int) -> None:
+        self.dialogue, self.options, self.seed = dialogue, options, seed
+        self.stage, self.recall = 0, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stage": self.stage, "recall": self.recall}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.stage, self.recall = int(values["stage"]), float(values["recall"])
+
+    # -- examples ------------------------------------------------------------------------------
+
+    def turns(self, source: FactSource, rng: random.Random, count: int) -> Passages:
+        """Turns with their restatements: [count, L], the restatement scored."""
+        rows, starts = [], []
+        for text, restated in islice(draw_turns(source, rng), count):
+            prompt = self.dialogue.turn(text)
+            rows.append(prompt + self.dialogue.restatement(restated))
+            starts.append(len(prompt))
+        return pad(rows, starts, self.dialogue.pad_id)
+
+    def notes(
+        self, source: FactSource, rng: random.Random, residents: int, facts: int
+    ) -> tuple[Passages, Tensor, Passages]:
+        """What residents are told [B, N, L], which of it is asked [B, N], and keys nobody told.
+
+        Some facts are told twice with different values: only the last telling is asked. Values
+        are scored.
+        """
+        rows, starts, asked, absent, absent_starts = [], [], [], [], []
+        encode = self.dialogue
+        updated = round(facts * UPDATED_SHARE)
+        for _ in range(residents):
+            new = source.facts(facts)
+            old = [
+                Fact(fact.subject, fact.relation, source.value(fact.relation))
+                for fact in rng.sample(new, updated)
+            ]
+            current = {(fact.key, fact.value) for fact in new}
+            for fact in merge_before(old, new, rng):
+                rows.append(encode.note(as_note(fact)))
+                starts.append(len(encode.recall(fact.key)))
+                asked.append((fact.key, fact.value) in current)
+            for key in source.absent_keys(new, max(1, round(facts * ABSENT_SHARE))):
+                absent.append(encode.unknown(key))
+                absent_starts.append(len(absent[-1]) - 2)
+        told = pad(rows, starts, encode.pad_id).view(residents, facts + updated)
+        return (
+            told,
+            torch.tensor(asked).view(residents, -1),
+            pad(absent, absent_starts, encode.pad_id).view(residents, -1),
+        )
+
+    # -- losses --------------------------------------------------------------------------------
+
+    def loss(
+        self, model: Hope, step: int, precision: torch.dtype
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one step and what is worth a line in the log."""
+        rng = random.Random(f"told facts {self.seed} {step}")
+        source = FactSource(rng)
+        restating, restated = self.restating_loss(
+            model, self.turns(source, rng, self.options.turns), precision
+        )
+        numbers = {"restating": restating.item(), "restated": restated}
+        if step % self.options.remember_every:
+            return restating, numbers
+        largest = self.options.stages[self.stage]
+        # Earlier stages stay in the mix, so that few facts are remembered as well as many.
+        facts = largest if rng.random() < 0.6 else rng.choice(self.options.stages[: self.stage + 1])
+        residents = max(1, min(self.options.notes // facts, self.options.residents))
+        remembering, recalled, refused = self.remembering_loss(
+            model,
+            *self.notes(source, rng, residents, facts),
+            precision,
+            coarse=step < self.options.coarse_until and facts > COARSE_FACTS,
+        )
+        if facts == largest:
+            self.recall += 0.1 * (recalled - self.recall)
+            if self.recall > self.options.advance and self.stage + 1 < len(self.options.stages):
+                self.stage, self.recall = self.stage + 1, 0.0
+        return restating + remembering, numbers | {
+            "remembering": remembering.item(),
+            "facts": facts,
+            "recalled": recalled,
+            "refused": refused,
+        }
+
+    def restating_loss(
+        self, model: Hope, turns: Passages, precision: torch.dtype
+    ) -> tuple[Tensor, float]:
+        """Mean loss of the restatements, and the share of turns restated without an error."""
+        with torch.autocast(turns.ids.device.type, precision, enabled=precision != torch.float32):
+            hidden = model.turns_below_memory(turns.ids[:, None], turns.mask[:, None])[:, 0]
+            targets, scored = turns.ids[:, 1:], turns.scored[:, 1:]
+            # Only scored tokens go on: what stands above the mixers looks at one token at a time.
+            top = model.above_mixers(hidden[:, :-1][scored][None], {})[0]
+            logits = model.head(top).float()
+        wrong = torch.zeros_like(scored)
+        wrong[scored] = logits.argmax(-1) != targets[scored]
+        exact = 1.0 - wrong.any(-1).float().mean().item()
+        return F.cross_entropy(logits, targets[scored]), exact
+
+    def remembering_loss(
+        self,
+        model: Hope,
+        told: Passages,
+        asked: Tensor,
+        absent: Passages,
+        precision: torch.dtype,
+        *,
+        coarse: bool = False,
+    ) -> tuple[Tensor, float, float]:
+        """Loss of all answers after all writes, share recalled, share refused of the never told."""
+        state = model.new_state(len(told.ids))
+        with torch.autocast(told.ids.device.type, precision, enabled=precision != torch.float32):
+            told_hidden = model.turns_below_memory(told.ids, told.mask).float()
+            absent_hidden = model.turns_below_memory(absent.ids, absent.mask).float()
+        _, state = model.read_turns(
+            told.ids,
+            told.mask,
+            state,
+            learn=told.scored,
+            write="period" if coarse else "turn",
+            together=math.ceil(told.ids.shape[1] / self.options.writes),
+            hidden=told_hidden,
+        )
+        deltas = model.writer.deltas(model.end_turn(state))
+        # A note that was learned and a note that is recalled are the same passage.
+        scored = told.scored & asked[..., None]
+        told_loss, told_right = answer_loss(
+            model, Passages(told.ids, told.mask, scored), told_hidden, deltas
+        )
+        absent_loss, absent_right = answer_loss(model, absent, absent_hidden, deltas)
+        return (
+            told_loss.mean() + REFUSAL_WEIGHT * absent_loss.mean(),
+            told_right[asked].float().mean().item(),
+            absent_right.float().mean().item(),
+        )
+
+
+def answer_loss(
+    model: Hope, passages: Passages, hidden: Tensor, deltas: Deltas
+) -> tuple[Tensor, Tensor]:
+    """Loss of every scored token, and which passages [B, N] have all their scored tokens right."""
+    batch, count, _ = passages.ids.shape
+    top = model.above_mixers(hidden[:, :, :-1].flatten(1, 2), deltas).view(
+        batch, count, -1, hidden.shape[-1]
+    )
+    targets, scored = passages.ids[:, :, 1:], passages.scored[:, :, 1:]
+    logits, answers = model.head(top[scored]), targets[scored]
+    wrong = torch.zeros_like(scored)
+    wrong[scored] = logits.argmax(-1) != answers
+    return F.cross_entropy(logits, answers, reduction="none"), ~wrong.any(-1)
+
+
+def merge_before(old: list[Fact], new: list[Fact], rng: random.Random) -> list[Fact]:
+    """Tell every old fact somewhere before the new fact of the same key."""
+    place = {fact.key: index for index, fact in enumerate(new)}
+    keyed = [(float(index), fact) for index, fact in enumerate(new)]
+    keyed += [(rng.uniform(-1.0, place[fact.key] - 1e-6), fact) for fact in old]
+    return [fact for _, fact in sorted(keyed, key=lambda item: item[0])]
+
+
+def draw_turns(source: FactSource, rng: random.Random):
+    """Endless turns (text, restatement): one to three facts told, changes, questions, talk."""
+    while True:
+        facts = source.facts(24)
+        place = 0
+        while place < len(facts):
+            kind = rng.random()
+            fact = facts[place]
+            if kind < 0.32:
+                telling = source.telling([fact])
+                place += 1
+            elif kind < 0.45:
+                size = rng.choice((2, 2, 3))
+                telling = source.telling(facts[place : place + size])
+                place += size
+            elif kind < 0.57:
+                old = source.value(fact.relation) if rng.random() < 0.5 else None
+                telling = source.update(fact, old)
+                place += 1
+            elif kind < 0.92:
+                question = source.question(fact)
+                place += 1
+                yield question.text, Restatement(asked=question.key)
+                continue
+            else:
+                telling = source.small_talk()
+            yield telling.text, Restatement(tuple(as_note(fact) for fact in telling.facts))

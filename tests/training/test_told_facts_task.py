@@ -1,0 +1,69 @@
+"""What the told-facts task shows a model, and what it asks."""
+
+import random
+from itertools import islice
+
+import pytest
+import torch
+
+from nestling.models.dialogue import Dialogue
+from nestling.training.options import ToldFactsOptions
+from nestling.training.recipe import told_facts_texts
+from nestling.training.tokenizer import train_tokenizer
+from nestling.training.told_facts import Fact, FactSource
+from nestling.training.told_facts_task import ToldFactsTask, draw_turns, merge_before
+
+
+@pytest.fixture(scope="module")
+def task():
+    dialogue = Dialogue(train_tokenizer(told_facts_texts(0, turns=300), 500))
+    return ToldFactsTask(dialogue, ToldFactsOptions(), seed=0)
+
+
+def test_turns_tell_ask_and_chat():
+    rng = random.Random(0)
+    turns = list(islice(draw_turns(FactSource(rng), rng), 500))
+    sizes = [len(restated.notes) for _, restated in turns]
+    assert {0, 1, 2, 3} <= set(sizes)
+    assert sum(restated.asked is not None for _, restated in turns) > 100
+    assert sum(restated.asked is None and not restated.notes for _, restated in turns) > 10
+
+
+def test_only_the_restatement_is_scored(task):
+    rng = random.Random(0)
+    turns = task.turns(FactSource(rng), rng, 8)
+    restate = task.dialogue.ids["<|restate|>"]
+    for ids, mask, scored in zip(turns.ids, turns.mask, turns.scored, strict=True):
+        first = ids.tolist().index(restate) + 1
+        assert scored.nonzero().flatten().tolist() == list(range(first, int(mask.sum())))
+
+
+def test_of_a_changed_fact_only_the_last_telling_is_asked(task):
+    rng = random.Random(1)
+    told, asked, absent = task.notes(FactSource(rng), rng, residents=2, facts=20)
+    assert told.ids.shape[:2] == (2, 22)
+    assert asked.sum(1).tolist() == [20, 20]
+    for row, keep in zip(told.ids, asked, strict=True):
+        keys = [tuple(ids[: ids.index(task.dialogue.ids["<|is|>"])]) for ids in row.tolist()]
+        last = {key: place for place, key in enumerate(keys)}
+        assert sorted(last.values()) == keep.nonzero().flatten().tolist()
+    assert (absent.ids == task.dialogue.ids["<|unknown|>"]).any(-1).all()
+
+
+def test_old_facts_come_before_new_ones():
+    new = [Fact("me", "dog", "A"), Fact("me", "cat", "B"), Fact("me", "car", "C")]
+    old = [Fact("me", "car", "D"), Fact("me", "dog", "E")]
+    merged = merge_before(old, new, random.Random(0))
+    assert sorted(map(str, merged)) == sorted(map(str, old + new))
+    for fact in old:
+        current = next(n for n in new if n.key == fact.key)
+        assert merged.index(fact) < merged.index(current)
+
+
+def test_a_step_depends_on_seed_and_step_alone(task):
+    def draw(step):
+        rng = random.Random(f"told facts 0 {step}")
+        return task.turns(FactSource(rng), rng, 4).ids
+
+    assert torch.equal(draw(3), draw(3))
+    assert not torch.equal(draw(3)[:, :5], draw(4)[:, :5])
