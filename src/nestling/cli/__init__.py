@@ -1,0 +1,36 @@
+"""The command line. Each file adds its commands; what is heavy is imported when a command runs."""
+
+from importlib.metadata import version
+
+import typer
+
+from nestling.cli import demo, evaluate, memory, results, talk, train
+
+app = typer.Typer(
+    name="nestling",
+    help="A language model that learns what you tell it, and remembers it tomorrow.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for _group in (talk, memory, demo, train, evaluate, results):
+    _group.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("nestling"))
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    show_version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the command `nestling`."""
+    app()

@@ -1,0 +1,64 @@
+"""What the commands share: options, one-sentence errors, opening a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nestling.resident import Resident
+
+MemoryName = Annotated[str, typer.Option("--memory", "-m", help="Whose memory: a name.")]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="NESTLING_HOME",
+        show_default="~/.nestling",
+        help="Directory of all memories.",
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        envvar="NESTLING_MODEL",
+        show_default="the model that comes with nestling",
+        help="A model folder.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Print what a user can mend as one sentence on stderr and leave with exit code 1."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def open_memory(name: str, home: Path | None, model: Path | None, *, create: bool) -> Resident:
+    """Open a memory; whatever is wrong with its name or home is said before a model is read."""
+    from nestling.resident.store import MemoryFolder
+
+    folder = MemoryFolder(name, home)
+    if not create:
+        folder.require()
+
+    from nestling.models.bundle import load_bundle
+    from nestling.resident import Resident
+
+    return Resident.open(name, home, model=load_bundle(model), create=create)
+
+
+def print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False))

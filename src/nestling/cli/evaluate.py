@@ -1,0 +1,160 @@
+"""`nestling evaluate ...`: measurements, each written to results/<name>.json."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nestling.cli.common import Model, clear_errors
+
+group = typer.Typer(help="Measure, and write results/<name>.json.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
+Seeds = Annotated[int, typer.Option("--seeds", help="Number of seeds.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="evaluate")
+
+
+def _measure(
+    name: str, rows: Callable[[Callable[[str], None]], Iterable[dict[str, Any]]], out: Path
+):
+    """Collect rows with progress on stderr, then write them; Ctrl-C writes nothing."""
+    from rich.console import Console
+
+    from nestling.evaluation.results import write_results
+
+    console = Console(stderr=True)
+    collected = []
+    for row in rows(lambda line: console.print(f"[dim]{line}[/]")):
+        collected.append(row)
+        console.print("  ".join(f"{key} {value}" for key, value in row.items()))
+    command = shlex.join(["nestling", *sys.argv[1:]])
+    typer.echo(f"wrote {write_results(name, collected, command=command, directory=out)}")
+
+
+@group.command()
+def recall(
+    facts: Annotated[list[int] | None, typer.Option(help="Facts of a resident.")] = None,
+    seeds: Seeds = 3,
+    model: Model = None,
+    out: Out = Path("results"),
+) -> None:
+    """Residents told in three processes, asked in a fourth: recall, refusals, updates."""
+    with clear_errors():
+        from nestling.evaluation.recall import measure_recall
+
+        _measure(
+            "recall",
+            lambda progress: measure_recall(
+                facts=facts or (16, 64, 256), seeds=range(seeds), model=model, progress=progress
+            ),
+            out,
+        )
+
+
+@group.command("facts-curve")
+def facts_curve(
+    seeds: Seeds = 3,
+    largest: Annotated[int, typer.Option(help="Largest number of facts.")] = 1000,
+    model: Model = None,
+    out: Out = Path("results"),
+) -> None:
+    """Recall against the number of facts told."""
+    with clear_errors():
+        from nestling.evaluation.curves import measure_facts
+
+        counts = [2**n for n in range(10) if 2**n < largest] + [largest]
+        _measure(
+            "facts_curve",
+            lambda progress: measure_facts(
+                counts=counts, seeds=range(seeds), model=model, progress=progress
+            ),
+            out,
+        )
+
+
+@group.command("small-talk-curve")
+def small_talk_curve(
+    seeds: Seeds = 3,
+    largest: Annotated[int, typer.Option(help="Most tokens of small talk.")] = 100_000,
+    model: Model = None,
+    out: Out = Path("results"),
+) -> None:
+    """Recall against tokens of small talk read after the facts."""
+    with clear_errors():
+        from nestling.evaluation.curves import measure_small_talk
+
+        tokens = [n for n in (0, 100, 1_000, 10_000, 30_000, 100_000) if n < largest] + [largest]
+        _measure(
+            "small_talk_curve",
+            lambda progress: measure_small_talk(
+                tokens=tokens, seeds=range(seeds), model=model, progress=progress
+            ),
+            out,
+        )
+
+
+@group.command()
+def latency(
+    threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
+    model: Model = None,
+    out: Out = Path("results"),
+) -> None:
+    """Milliseconds to learn and to answer a turn, beside a plain forward pass."""
+    with clear_errors():
+        from nestling.evaluation.latency import measure_latency
+
+        _measure("latency", lambda progress: measure_latency(threads=threads, model=model), out)
+
+
+@group.command("language-modeling")
+def language_modeling(
+    data: Annotated[
+        Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
+    ] = None,
+    corpus: Annotated[list[str] | None, typer.Option(help="wikitext2 or novels.")] = None,
+    tokens: Annotated[int, typer.Option(help="Training tokens of each model.")] = 1_000_000,
+    seeds: Seeds = 1,
+    out: Out = Path("results"),
+) -> None:
+    """A small Hope beside a Transformer of equal size and tokens."""
+    with clear_errors():
+        from nestling.evaluation.language_modeling import CORPORA, measure_language_modeling
+
+        if data is None or not data.is_dir():
+            raise ValueError("name the folder of the data with --data or NESTLING_DATA")
+        unknown = set(corpus or ()) - set(CORPORA)
+        if unknown:
+            raise ValueError(f"corpora are {sorted(CORPORA)}, got {sorted(unknown)}")
+        _measure(
+            "language_modeling",
+            lambda progress: measure_language_modeling(
+                data,
+                corpora=corpus or ("wikitext2",),
+                seeds=range(seeds),
+                tokens=tokens,
+                progress=progress,
+            ),
+            out,
+        )
+
+
+@group.command()
+def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Path("docs/figures")):
+    """Draw the curves from results/*.json."""
+    with clear_errors():
+        from nestling.evaluation.figures import recall_curve, small_talk_curve
+        from nestling.evaluation.results import read_results
+
+        os.makedirs(to, exist_ok=True)
+        facts = read_results("facts_curve", out)["rows"]
+        talk = read_results("small_talk_curve", out)["rows"]
+        typer.echo(f"wrote {recall_curve(facts, to / 'recall_by_facts.png')}")
+        typer.echo(f"wrote {small_talk_curve(talk, to / 'recall_by_small_talk.png')}")

@@ -1,0 +1,123 @@
+"""`nestling memory list | show | rm | rebuild`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nestling.cli.common import AsJson, Home, Model, clear_errors, open_memory, print_json
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
+
+group = typer.Typer(help="Look at memories, remove them, rebuild them.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="memory")
+
+
+@group.command("list")
+def list_all(home: Home = None, as_json: AsJson = False) -> None:
+    """List all memories."""
+    from nestling.resident.store import MemoryFolder, default_home, list_memories
+
+    with clear_errors():
+        names = list_memories(home)
+        rows = []
+        for name in names:
+            folder = MemoryFolder(name, home)
+            entries = folder.journal.entries()
+            rows.append(
+                {
+                    "name": name,
+                    "entries": len(entries),
+                    "notes": len(folder.journal.notes()),
+                    "bytes": folder.nbytes(),
+                    "last": entries[-1].time if entries else None,
+                }
+            )
+    if as_json:
+        for row in rows:
+            print_json(row)
+    elif rows:
+        _print_table(
+            ("memory", "entries", "notes", "size", "last told"),
+            [
+                (r["name"], r["entries"], r["notes"], size(r["bytes"]), r["last"] or "never")
+                for r in rows
+            ],
+        )
+    else:
+        typer.echo(f"There are no memories in {home or default_home()} yet.")
+
+
+@group.command()
+def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Show what a memory has noted."""
+    from nestling.resident.store import MemoryFolder
+
+    with clear_errors():
+        folder = MemoryFolder(name, home)
+        folder.require()
+        notes = folder.journal.notes()
+    if as_json:
+        for note in notes:
+            print_json(vars(note))
+    elif notes:
+        _print_table(
+            ("key", "value", "told"), [(note.key, note.value, note.time[:10]) for note in notes]
+        )
+    else:
+        typer.echo(f"{name} has noted nothing yet.")
+
+
+@group.command("rm")
+def remove(
+    name: Name,
+    home: Home = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")] = False,
+) -> None:
+    """Remove a memory for good, with its journal."""
+    from nestling.resident.store import MemoryFolder
+
+    with clear_errors():
+        folder = MemoryFolder(name, home)
+        folder.require()
+        if not yes:
+            typer.confirm(
+                f"Remove all that {name} was told? It cannot be brought back.", abort=True
+            )
+        folder.remove()
+    typer.echo(f"Removed {name}.")
+
+
+@group.command()
+def rebuild(name: Name, home: Home = None, model: Model = None) -> None:
+    """Learn the journal of a memory anew: after damage, or for another model."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        rebuilt = resident.rebuild()
+    typer.echo(
+        f"Rebuilt {name}: {rebuilt.entries} entries, {rebuilt.notes} notes, "
+        f"{rebuilt.milliseconds:.0f} ms."
+    )
+
+
+def size(nbytes: int) -> str:
+    """Bytes for people: "1.2 MB"."""
+    for unit, scale in (("MB", 1_000_000), ("kB", 1_000)):
+        if nbytes >= scale:
+            return f"{nbytes / scale:.1f} {unit}"
+    return f"{nbytes} bytes"
+
+
+def _print_table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headers, box=None)
+    for row in rows:
+        # Text, so that what a user said is never read as markup.
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)

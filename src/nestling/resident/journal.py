@@ -1,0 +1,261 @@
+"""The journal: the ordered record of what a user said, and the head that names its snapshot.
+
+The journal is the truth; a snapshot is a cache of its replay. An entry and the head that covers it
+are written in one transaction, so every reader sees both or neither.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nestling.models.dialogue import Note
+
+FORMAT_VERSION = 1
+_BUSY_SECONDS = 10.0
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE entries (
+        id INTEGER PRIMARY KEY,
+        time TEXT NOT NULL,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        notes TEXT NOT NULL
+    )""",
+    """CREATE TABLE head (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        snapshot TEXT,
+        sha256 TEXT,
+        entry INTEGER NOT NULL
+    )""",
+    "INSERT INTO head VALUES (1, NULL, NULL, 0)",
+)
+
+
+class JournalError(ValueError):
+    """A journal could not be read or written; the message says why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One turn of a user and the notes that were made of it; `time` is UTC in ISO 8601."""
+
+    id: int
+    time: str
+    role: str
+    text: str
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the memory stands: the last entry (0: none) and its snapshot (None: a fresh state)."""
+
+    entry: int = 0
+    snapshot: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What the journal holds under a key: the latest value, and the entry that told it."""
+
+    key: str
+    value: str
+    entry: int
+    time: str
+
+
+class Journal:
+    """One SQLite file. Every call opens it anew, so no call sees less than what was committed.
+
+    Args:
+        path: the file; `create` makes it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+    def create(self, model_hash: str) -> None:
+        """Make an empty journal of this model; one that exists stays as it is.
+
+        The caller sees to it that nobody else makes the same one at the same time.
+        """
+        if self.exists():
+            return
+        # Made under another name: a journal is there with all its tables or not at all.
+        new = Journal(self.path.with_name(f".new-{self.path.name}"))
+        new.path.unlink(missing_ok=True)
+        with new._open(create=True) as db, _transaction(db):
+            for statement in _TABLES:
+                db.execute(statement)
+            meta = {"format": str(FORMAT_VERSION), "model_hash": model_hash, "created": _now()}
+            db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        new.path.rename(self.path)
+
+    def head(self) -> Head:
+        return self.standing()[0]
+
+    def standing(self) -> tuple[Head, str]:
+        """The head and the hash of the model that wrote it, read at one moment."""
+        with self._open() as db, _transaction(db, "DEFERRED"):
+            entry, snapshot, sha256 = db.execute(
+                "SELECT entry, snapshot, sha256 FROM head"
+            ).fetchone()
+            model_hash = db.execute("SELECT value FROM meta WHERE key = 'model_hash'").fetchone()[0]
+        return Head(entry, snapshot, sha256), model_hash
+
+    def entries(self) -> list[Entry]:
+        """All entries in order.
+
+        Raises:
+            JournalError: the journal is damaged or cannot be read.
+        """
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT id, time, role, text, notes FROM entries ORDER BY id"
+            ).fetchall()
+        try:
+            return [Entry(i, t, role, text, _notes_from(n)) for i, t, role, text, n in rows]
+        except (ValueError, TypeError) as error:
+            raise JournalError(
+                f"{self.path} is damaged: the notes of an entry cannot be read"
+            ) from error
+
+    def notes(self) -> list[Noted]:
+        """The latest value under every key, in the order in which they were told."""
+        latest: dict[str, Noted] = {}
+        for entry in self.entries():
+            for note in entry.notes:
+                latest.pop(note.key, None)
+                latest[note.key] = Noted(note.key, note.value, entry.id, entry.time)
+        return list(latest.values())
+
+    def append(
+        self,
+        told: Sequence[tuple[str, Sequence[Note]]],
+        *,
+        snapshot: str | None,
+        sha256: str | None,
+        role: str = "user",
+    ) -> Head:
+        """Add entries (text, notes) and move the head to the last of them, in one transaction."""
+        with self._open() as db, _transaction(db):
+            for text, notes in told:
+                db.execute(
+                    "INSERT INTO entries (time, role, text, notes) VALUES (?, ?, ?, ?)",
+                    (_now(), role, text, _notes_to(notes)),
+                )
+            last = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
+            return _move_head(db, Head(last, snapshot, sha256))
+
+    def replace_snapshot(
+        self,
+        *,
+        snapshot: str | None,
+        sha256: str | None,
+        model_hash: str,
+        notes: Sequence[tuple[int, Sequence[Note]]] = (),
+    ) -> Head:
+        """Give the head another snapshot of the same entries (a replay), in one transaction.
+
+        Args:
+            notes: (entry id, notes) of entries that another model restated.
+        """
+        with self._open() as db, _transaction(db):
+            db.execute("UPDATE meta SET value = ? WHERE key = 'model_hash'", (model_hash,))
+            db.executemany(
+                "UPDATE entries SET notes = ? WHERE id = ?",
+                [(_notes_to(some), entry) for entry, some in notes],
+            )
+            entry = db.execute("SELECT entry FROM head").fetchone()[0]
+            return _move_head(db, Head(entry, snapshot, sha256))
+
+    @contextmanager
+    def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        mode = "rwc" if create else "rw"
+        db = None
+        try:
+            db = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+            )
+            if create:
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            if not create:
+                self._check_format(db)
+            yield db
+        except sqlite3.Error as error:
+            raise JournalError(self._explain(error)) from error
+        finally:
+            if db is not None:
+                db.close()
+
+    def _check_format(self, db: sqlite3.Connection) -> None:
+        tables = {
+            row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        if not {"meta", "entries", "head"} <= tables:
+            raise JournalError(f"{self.path} is no journal of nestling; put the right file back")
+        row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        if row is None or row[0] != str(FORMAT_VERSION):
+            raise JournalError(
+                f"{self.path} has format {row[0] if row else 'unknown'}, and this version of "
+                f"nestling reads format {FORMAT_VERSION}; use the version that wrote it"
+            )
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        if not self.exists():
+            return f"there is no journal at {self.path}"
+        if "locked" in str(error) or "busy" in str(error):
+            return f"{self.path} is in use by another process; try again when it is done"
+        if type(error) is sqlite3.DatabaseError:
+            return f"{self.path} is damaged ({error}); put a copy of it back"
+        return f"{self.path} cannot be used: {error}"
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    db.execute(f"BEGIN {kind}")
+    try:
+        yield
+    except BaseException:
+        # SQLite itself may have rolled back, for example when the disk is full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _move_head(db: sqlite3.Connection, head: Head) -> Head:
+    db.execute(
+        "UPDATE head SET entry = ?, snapshot = ?, sha256 = ?",
+        (head.entry, head.snapshot, head.sha256),
+    )
+    return head
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _notes_to(notes: Sequence[Note]) -> str:
+    return json.dumps(
+        [{"key": note.key, "value": note.value} for note in notes], ensure_ascii=False
+    )
+
+
+def _notes_from(text: str) -> tuple[Note, ...]:
+    return tuple(Note(**values) for values in json.loads(text))

@@ -1,0 +1,346 @@
+"""A resident: one user's memory, told and asked.
+
+    text     -> restate -> notes -> written into the state -> snapshot -> journal and head
+    question -> restate -> key   -> recalled from the state in an emptied context
+
+Nothing of what was told is ever put into the context of a question: an answer comes from the
+memory state or not at all.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from nestling.memory.state import MemoryState
+from nestling.models.bundle import ModelBundle, load_bundle
+from nestling.models.dialogue import Note
+from nestling.models.restate import WriteReport, learn_notes, recall, restate
+from nestling.resident.journal import Head, Noted
+from nestling.resident.store import MemoryFolder, SnapshotDamaged, StoreError
+
+UNKNOWN_ANSWER = "I don't know."
+# Room that the window must leave for a restatement.
+_RESTATEMENT_TOKENS = 64
+
+
+class OtherModel(StoreError):
+    """The memory was written with another model."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What became of a text: the notes made of it (none of small talk) and what each write did."""
+
+    text: str
+    notes: tuple[Note, ...]
+    reports: tuple[WriteReport, ...]
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`key` is what was taken to be asked; `text` is "I don't know." where `known` is False."""
+
+    text: str
+    logprob: float
+    known: bool
+    key: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a replay of the journal went through."""
+
+    entries: int
+    notes: int
+    milliseconds: float
+
+
+class Resident:
+    """One user's memory; `Resident.open` gives it, any number of times and in any process.
+
+    A call sees what every other has committed before. A call that fails changes nothing.
+    """
+
+    def __init__(self, folder: MemoryFolder, bundle: ModelBundle) -> None:
+        self.bundle = bundle
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._state: tuple[str | None, MemoryState] | None = None
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        home: str | Path | None = None,
+        *,
+        model: ModelBundle | None = None,
+        create: bool = True,
+    ) -> Resident:
+        """Open a memory by name.
+
+        Whether the snapshot is whole and of this model is checked when it is first needed, so that
+        `rebuild` and `notes` work on any memory.
+
+        Args:
+            name: 1 to 64 letters, digits, `_`, `-`, `.`; no dot in front.
+            home: directory of all memories; None for `$NESTLING_HOME` or `~/.nestling`.
+            model: from `load_bundle`; None for the model that comes with nestling.
+            create: make the memory if there is none of this name.
+
+        Raises:
+            ValueError: the name is not allowed, the home cannot be used, or no such memory.
+        """
+        folder = MemoryFolder(name, home)
+        if not create:
+            folder.require()
+        bundle = model or load_bundle()
+        if not folder.exists():
+            folder.create(bundle.model_hash)
+        return cls(folder, bundle)
+
+    def close(self) -> None:
+        """Let go of the state; everything learned is on disk already."""
+        self._state, self._closed = None, True
+
+    def __enter__(self) -> Resident:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        return self._folder.name
+
+    @property
+    def path(self) -> Path:
+        """The directory of this memory."""
+        return self._folder.path
+
+    @property
+    def version(self) -> int:
+        """The id of the last entry, 0 before the first."""
+        self._folder.require()
+        return self._folder.journal.head().entry
+
+    def notes(self) -> list[Noted]:
+        """What the journal says was noted: the latest value of every key."""
+        self._folder.require()
+        return self._folder.journal.notes()
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def learn(self, text: str) -> Learned:
+        """Note what a text tells and write it into the memory; small talk is only kept on record.
+
+        Raises:
+            ValueError: the text is empty or too long, or the memory cannot be written.
+        """
+        return self.learn_all([text])[0]
+
+    def learn_all(self, texts: Sequence[str]) -> list[Learned]:
+        """`learn` for several texts: one entry each, one snapshot in the end, all or nothing."""
+        start = time.perf_counter()
+        for text in texts:
+            self._check_text(text)
+        if not texts:
+            return []
+        model, dialogue = self.bundle.model, self.bundle.dialogue
+        restated = restate(model, dialogue, texts, asking=False)
+        share = 1000 * (time.perf_counter() - start) / len(texts)
+        notes = [restatement.notes for restatement in restated]
+        return self._commit(list(zip(texts, notes, strict=True)), share)
+
+    def hear(self, text: str) -> Learned | Answer:
+        """Answer a turn that asks and learn any other; the model decides which it is.
+
+        Raises:
+            ValueError: as `learn` does.
+        """
+        start = time.perf_counter()
+        self._check_text(text)
+        restated = restate(self.bundle.model, self.bundle.dialogue, [text])[0]
+        if restated.asked is not None:
+            return self._answer([restated.asked], start, memory=True)[0]
+        spent = 1000 * (time.perf_counter() - start)
+        return self._commit([(text, restated.notes)], spent)[0]
+
+    def _commit(self, told: list[tuple[str, tuple[Note, ...]]], spent: float) -> list[Learned]:
+        """Write the notes, then the snapshot, then entries and head in one transaction."""
+        with self._lock, self._folder.lease():
+            head, state = self._load()
+            learned = []
+            for text, notes in told:
+                start = time.perf_counter()
+                state, reports = self._write(notes, state)
+                milliseconds = spent + 1000 * (time.perf_counter() - start)
+                learned.append(Learned(text, notes, tuple(reports), milliseconds))
+            snapshot, sha256 = head.snapshot, head.sha256
+            if any(notes for _, notes in told):
+                snapshot, sha256 = self._folder.write_snapshot(state, self.bundle.model_hash)
+            self._folder.journal.append(told, snapshot=snapshot, sha256=sha256)
+            self._state = (sha256, state)
+            if snapshot != head.snapshot:
+                self._folder.keep_snapshots(head, Head(snapshot=snapshot))
+        return learned
+
+    def _write(
+        self, notes: Sequence[Note], state: MemoryState
+    ) -> tuple[MemoryState, list[WriteReport]]:
+        state, reports = learn_notes(self.bundle.model, self.bundle.dialogue, notes, state)
+        for report in reports:
+            if not math.isfinite(report.update_norm):
+                raise ValueError(
+                    f"writing '{report.note}' would have filled the memory with numbers that are "
+                    "not finite; nothing was written"
+                )
+        return state, reports
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def ask(self, question: str, memory: bool = True) -> Answer:
+        """Answer a question from the memory alone; the context holds nothing but the question.
+
+        Args:
+            memory: False asks the model as it was before anything was told.
+
+        Raises:
+            ValueError: the question is empty or too long, or the memory cannot be read.
+        """
+        return self.ask_all([question], memory)[0]
+
+    def ask_all(self, questions: Sequence[str], memory: bool = True) -> list[Answer]:
+        """`ask` for several questions at once; each is answered as if it were the only one."""
+        start = time.perf_counter()
+        for question in questions:
+            self._check_text(question)
+        restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
+        return self._answer([item.asked or "" for item in restated], start, memory)
+
+    def _answer(self, keys: Sequence[str], start: float, memory: bool) -> list[Answer]:
+        state = None
+        if memory:
+            with self._lock:
+                state = self._load()[1]
+        found = recall(self.bundle.model, self.bundle.dialogue, keys, state)
+        share = 1000 * (time.perf_counter() - start) / max(1, len(keys))
+        return [
+            Answer(
+                text=item.text or UNKNOWN_ANSWER,
+                logprob=item.logprob,
+                known=item.known,
+                key=key,
+                milliseconds=share,
+            )
+            for key, item in zip(keys, found, strict=True)
+        ]
+
+    # -- the state -----------------------------------------------------------------------------
+
+    def rebuild(self) -> Rebuilt:
+        """Replay the journal into a new snapshot, whatever became of the old one.
+
+        With the model that wrote the memory, the notes on record are learned again, in order, and
+        give the same state. Another model first restates every text itself, and its notes take the
+        place of the old ones; the texts stay.
+        """
+        self._check_open()
+        start = time.perf_counter()
+        model, dialogue, model_hash = (
+            self.bundle.model,
+            self.bundle.dialogue,
+            self.bundle.model_hash,
+        )
+        with self._lock, self._folder.lease():
+            journal = self._folder.journal
+            head, written_with = journal.standing()
+            entries = [entry for entry in journal.entries() if entry.role == "user"]
+            notes = [entry.notes for entry in entries]
+            changed = []
+            if written_with != model_hash:
+                texts = [entry.text for entry in entries]
+                restated = restate(model, dialogue, texts, asking=False)
+                notes = [restatement.notes for restatement in restated]
+                changed = [(entry.id, some) for entry, some in zip(entries, notes, strict=True)]
+            every = [note for some in notes for note in some]
+            state, _ = self._write(every, model.new_state(1))
+            snapshot, sha256 = None, None
+            if every:
+                snapshot, sha256 = self._folder.write_snapshot(state, model_hash)
+            new = journal.replace_snapshot(
+                snapshot=snapshot, sha256=sha256, model_hash=model_hash, notes=changed
+            )
+            self._state = (sha256, state)
+            self._folder.keep_snapshots(head, new)
+        return Rebuilt(len(entries), len(every), 1000 * (time.perf_counter() - start))
+
+    def state(self) -> MemoryState:
+        """The present memory state, one sequence, its context empty."""
+        with self._lock:
+            return self._load()[1]
+
+    def _load(self) -> tuple[Head, MemoryState]:
+        """The head and its state; read anew if another has moved the head."""
+        self._check_open()
+        while True:
+            self._folder.require()
+            head, written_with = self._folder.journal.standing()
+            self._check_model(written_with)
+            if self._state is not None and self._state[0] == head.sha256:
+                return head, self._state[1]
+            if head.snapshot is None:
+                state = self.bundle.model.new_state(1)
+            else:
+                device = self.bundle.model.embedding.weight.device
+                try:
+                    state = self._folder.read_snapshot(head, self.bundle.model_hash, device)
+                except SnapshotDamaged:
+                    # Another process may have moved on and removed this snapshot meanwhile.
+                    if self._folder.exists() and self._folder.journal.head() != head:
+                        continue
+                    raise
+            self._state = (head.sha256, state)
+            return head, state
+
+    def _check_model(self, written_with: str) -> None:
+        if written_with != self.bundle.model_hash:
+            raise OtherModel(
+                f"the memory '{self.name}' was written with model {written_with[:12]}, and this is "
+                f"model {self.bundle.model_hash[:12]}; use that model, or let this one learn the "
+                f"journal anew with `nestling memory rebuild {self.name}`"
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the memory '{self.name}' is closed; open it anew with Resident.open")
+
+    def _check_text(self, text: str) -> None:
+        self._check_open()
+        if not text.strip():
+            raise ValueError("the text is empty; say something to be learned or answered")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("the text holds characters that are not valid Unicode") from None
+        allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
+        tokens = len(self.bundle.dialogue.turn(text))
+        if tokens > allowed:
+            raise ValueError(
+                f"the text is too long: it has {tokens} tokens, and this model reads at most "
+                f"{allowed} at once (about {max(1, allowed * 2 // 3)} words); say it in shorter "
+                "pieces"
+            )

@@ -1,0 +1,236 @@
+"""Where memories live: one directory a user, with a journal, its snapshots and a lock for writers.
+
+<home>/<name>/journal.sqlite3
+<home>/<name>/snapshots/<sha256>.safetensors
+<home>/<name>/lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from nestling.memory.state import MemoryState
+from nestling.memory.storage import (
+    StateFileCorrupt,
+    StateFileMissing,
+    encode_state,
+    load_state,
+    write_file,
+)
+from nestling.resident.journal import Head, Journal
+
+LEASE_SECONDS = 10.0
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+
+
+class StoreError(ValueError):
+    """A memory or its home cannot be used; the message says why and what to do."""
+
+
+class MemoryNotFound(StoreError):
+    """No memory has this name."""
+
+
+class MemoryBusy(StoreError):
+    """Another process has been writing the memory for too long."""
+
+
+class SnapshotDamaged(StoreError):
+    """The snapshot is not what was written; the journal can rebuild it."""
+
+
+def default_home() -> Path:
+    """The directory of all memories: `$NESTLING_HOME`, or `~/.nestling`."""
+    return Path(os.environ.get("NESTLING_HOME") or "~/.nestling").expanduser()
+
+
+def check_name(name: str) -> str:
+    """The name itself; ValueError if it is not allowed."""
+    if not _NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} cannot name a memory: a name has 1 to 64 letters (a-z, A-Z), digits, "
+            "'_', '-' or '.', and does not start with '.'"
+        )
+    return name
+
+
+def list_memories(home: str | Path | None = None) -> list[str]:
+    """The names of all memories in a home, sorted; none if there is no home yet.
+
+    Raises:
+        StoreError: the home is not a directory or cannot be read.
+    """
+    home = _home(home)
+    try:
+        return sorted(
+            path.name
+            for path in (home.iterdir() if home.exists() else ())
+            if _NAME.fullmatch(path.name) and MemoryFolder(path.name, home).exists()
+        )
+    except OSError as error:
+        raise StoreError(f"the home {home} cannot be read: {error.strerror}") from error
+
+
+class MemoryFolder:
+    """The directory of one memory: what is in it, and who may write it.
+
+    Args:
+        name: see `check_name`.
+        home: directory of all memories; None for `default_home()`.
+
+    Raises:
+        StoreError: the name is not allowed, or the home is not a directory.
+    """
+
+    def __init__(self, name: str, home: str | Path | None = None) -> None:
+        self.name, self.home = check_name(name), _home(home)
+        self.path = self.home / name
+        self.snapshots = self.path / "snapshots"
+        self.journal = Journal(self.path / "journal.sqlite3")
+
+    def exists(self) -> bool:
+        try:
+            return self.journal.exists()
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def require(self) -> None:
+        """Raise `MemoryNotFound`, naming those there are, unless the memory exists."""
+        if not self.exists():
+            known = ", ".join(list_memories(self.home)) or "none yet"
+            raise MemoryNotFound(
+                f"there is no memory called '{self.name}' in {self.home}; there are: {known}"
+            )
+
+    def create(self, model_hash: str) -> None:
+        """Make the memory, empty; one that exists stays as it is."""
+        try:
+            # Memories are personal: others on the machine see neither names nor content.
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self.snapshots.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the memory '{self.name}' cannot be made in {self.home}: {error.strerror}"
+            ) from error
+        with self.lease():
+            self.journal.create(model_hash)
+
+    def remove(self) -> None:
+        """Delete the memory with all it holds."""
+        self.require()
+        with self.lease():
+            # Renamed first: a memory is there as a whole or not at all.
+            doomed = self.home / f".removed-{self.name}-{time.time_ns()}"
+            try:
+                self.path.rename(doomed)
+                shutil.rmtree(doomed)
+            except OSError as error:
+                raise StoreError(
+                    f"the memory '{self.name}' cannot be removed from {self.home}: {error.strerror}"
+                ) from error
+
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Be the only writer; waits `LEASE_SECONDS` for another to finish.
+
+        Raises:
+            MemoryBusy: it did not finish.
+            MemoryNotFound: it removed the memory.
+        """
+        lock = self.path / "lock"
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            self.require()
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
+        try:
+            self._wait_for(handle)
+            if not (lock.exists() and os.path.samestat(os.fstat(handle), lock.stat())):
+                raise MemoryNotFound(f"the memory '{self.name}' was removed by another process")
+            yield
+        finally:
+            os.close(handle)
+
+    def _wait_for(self, handle: int) -> None:
+        deadline = time.monotonic() + LEASE_SECONDS
+        while True:
+            try:
+                return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise MemoryBusy(
+                        f"the memory '{self.name}' is being written by another process, which did "
+                        f"not finish within {LEASE_SECONDS:.0f} s; nothing was changed, try again"
+                    ) from error
+                time.sleep(0.02)
+
+    # -- snapshots -----------------------------------------------------------------------------
+
+    def write_snapshot(self, state: MemoryState, model_hash: str) -> tuple[str, str]:
+        """Write a snapshot under the hash of its content: (file name, sha256)."""
+        content = encode_state(state, model_hash=model_hash)
+        sha256 = hashlib.sha256(content).hexdigest()
+        file = f"{sha256}.safetensors"
+        try:
+            write_file(self.snapshots / file, content)
+        except OSError as error:
+            raise StoreError(
+                f"the snapshot cannot be written to {self.snapshots}: {error.strerror}; "
+                "the memory is as it was"
+            ) from error
+        return file, sha256
+
+    def read_snapshot(self, head: Head, model_hash: str, device: torch.device) -> MemoryState:
+        """The state that a head names.
+
+        Raises:
+            SnapshotDamaged: the file is missing or its content is not what was written.
+        """
+        path = self.snapshots / str(head.snapshot)
+        try:
+            return load_state(path, model_hash=model_hash, sha256=head.sha256, device=device)[0]
+        except (StateFileCorrupt, StateFileMissing, OSError) as error:
+            missing = isinstance(error, StateFileMissing)
+            raise SnapshotDamaged(
+                f"the snapshot {path} is {'missing' if missing else 'damaged or unreadable'} and "
+                "was not used; what was told is safe in the journal: rebuild it with "
+                f"`nestling memory rebuild {self.name}`"
+            ) from error
+
+    def keep_snapshots(self, *heads: Head) -> None:
+        """Remove all snapshots but those of these heads; call it once the head has moved."""
+        kept = {head.snapshot for head in heads}
+        for path in self.snapshots.iterdir():
+            if path.name not in kept:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _home(home: str | Path | None) -> Path:
+    path = default_home() if home is None else Path(home).expanduser()
+    try:
+        usable = path.is_dir() or not path.exists()
+    except OSError as error:
+        raise StoreError(f"the home {path} cannot be read: {error.strerror}") from error
+    if not usable:
+        raise StoreError(
+            f"the home {path} is not a directory; name one with --home or NESTLING_HOME"
+        )
+    return path

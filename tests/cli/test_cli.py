@@ -1,0 +1,199 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from nestling.cli import app, demo
+
+DOG, ASK_DOG, SMALL_TALK = (
+    "My dog is called Pixel.",
+    "What's my dog called?",
+    "Lovely weather today.",
+)
+
+
+@pytest.fixture
+def run(tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("NESTLING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NESTLING_MODEL", str(tiny_bundle.path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments, stdin=None, code=0):
+        result = CliRunner().invoke(app, arguments, input=stdin)
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_teaching_says_what_was_noted(run):
+    told = run("teach", "--memory", "alice", DOG, SMALL_TALK)
+    assert told.stdout == f"Noted my dog: Pixel\nNothing to note: {SMALL_TALK}\n"
+
+
+def test_teaching_prints_json_lines(run):
+    told = lines(run("teach", "--memory", "alice", "--json", DOG, SMALL_TALK))
+    assert [learned["text"] for learned in told] == [DOG, SMALL_TALK]
+    assert told[0]["notes"] == [{"key": "my dog", "value": "Pixel"}]
+    assert told[0]["reports"][0]["update_norm"] > 0
+
+
+def test_teaching_reads_lines_from_stdin(run):
+    told = lines(run("teach", "-m", "alice", "--json", "-", stdin=f"{DOG}\n\n{SMALL_TALK}\n"))
+    assert [learned["text"] for learned in told] == [DOG, SMALL_TALK]
+
+
+def test_nothing_on_stdin_is_an_error(run):
+    assert "stdin is empty" in run("teach", "-m", "alice", "-", stdin="\n", code=1).stderr
+
+
+def test_asking_prints_the_answer_alone(run):
+    run("teach", "--memory", "alice", DOG)
+    answers = lines(run("ask", "--memory", "alice", "--json", ASK_DOG))
+    assert set(answers[0]) == {"text", "logprob", "known", "key", "milliseconds"}
+    assert answers[0]["key"] == "my dog"
+    assert run("ask", "--memory", "alice", ASK_DOG).stdout.strip() == answers[0]["text"]
+
+
+def test_asking_without_memory_is_the_static_model(run):
+    def logprob(*options):
+        return lines(run("ask", "-m", "alice", "--json", ASK_DOG, *options))[0]["logprob"]
+
+    run("teach", "-m", "alice", SMALL_TALK)
+    before = logprob()
+    run("teach", "-m", "alice", DOG)
+    assert logprob("--no-memory") == before != logprob()
+
+
+def test_asking_a_missing_memory_names_those_there_are(run):
+    run("teach", "--memory", "alice", DOG)
+    failed = run("ask", "--memory", "bob", ASK_DOG, code=1)
+    assert failed.stderr.startswith("error: there is no memory called 'bob'")
+    assert failed.stderr.rstrip().endswith("there are: alice")
+
+
+@pytest.mark.parametrize("texts", [[""], [DOG, "  "], ["word " * 200]])
+def test_a_text_that_cannot_be_learned_is_one_clear_sentence(run, texts):
+    failed = run("teach", "--memory", "alice", *texts, code=1)
+    assert failed.stderr.startswith("error: the text is")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_wrong_usage_has_exit_code_two(run):
+    run("teach", DOG, code=2)
+    run("ask", "--memory", "alice", code=2)
+
+
+def test_a_missing_model_is_an_error(run, tmp_path):
+    failed = run("teach", "-m", "alice", "--model", str(tmp_path / "none"), DOG, code=1)
+    assert "is no model folder" in failed.stderr
+
+
+def test_chatting_tells_and_asks(run):
+    said = f"{DOG}\n/notes\n{SMALL_TALK}\n\n{ASK_DOG}\n{'word ' * 200}\n/what\n/quit\n{DOG}\n"
+    replies = run("chat", "--memory", "alice", stdin=said).stdout.splitlines()
+    assert replies[0] == "Noted my dog: Pixel"
+    assert replies[1] == "my dog: Pixel"
+    assert replies[2].startswith("I'm listening.")
+    assert replies[4].startswith("(the text is too long")
+    assert replies[5] == "There are /notes and /quit."
+    assert len(replies) == 6
+
+
+def test_memories_are_listed_shown_and_removed(run):
+    assert "no memories" in run("memory", "list").stdout
+    run("teach", "-m", "alice", DOG)
+    assert lines(run("memory", "list", "--json"))[0]["name"] == "alice"
+    assert "alice" in run("memory", "list").stdout
+    assert "Pixel" in run("memory", "show", "alice").stdout
+    assert lines(run("memory", "show", "alice", "--json"))[0]["value"] == "Pixel"
+    run("memory", "rm", "alice", stdin="n\n", code=1)
+    assert "alice" in run("memory", "list").stdout
+    run("memory", "rm", "alice", "--yes")
+    assert "no memories" in run("memory", "list").stdout
+
+
+@pytest.mark.parametrize("command", ["show", "rm", "rebuild"])
+def test_a_memory_that_is_not_there_is_named(run, command):
+    assert "no memory called 'bob'" in run("memory", command, "bob", code=1).stderr
+
+
+def test_a_damaged_memory_is_rebuilt(run, tmp_path):
+    run("teach", "-m", "alice", DOG)
+    before = lines(run("ask", "-m", "alice", "--json", ASK_DOG))[0]["logprob"]
+    snapshot = next((tmp_path / "home" / "alice" / "snapshots").iterdir())
+    snapshot.write_bytes(b"")
+    failed = run("ask", "-m", "alice", ASK_DOG, code=1)
+    assert "nestling memory rebuild alice" in failed.stderr
+    assert "1 entries, 1 notes" in run("memory", "rebuild", "alice").stdout
+    assert lines(run("ask", "-m", "alice", "--json", ASK_DOG))[0]["logprob"] == before
+
+
+def test_tables_are_drawn_from_results(run, tmp_path):
+    assert "up to date" in run("results", "tables", "--root", str(tmp_path)).stdout
+    (tmp_path / "README.md").write_text("<!-- table:nonsense --><!-- /table -->")
+    assert "nonsense" in run("results", "tables", "--root", str(tmp_path), code=1).stderr
+
+
+def test_the_version_is_printed(run):
+    assert run("--version").stdout.strip()
+
+
+def test_a_row_of_the_demo_is_right_only_if_it_is():
+    known = {"known": True, "text": "pixel"}
+    assert demo._is_right(known, "Pixel")
+    assert not demo._is_right(known, "Pix")
+    assert not demo._is_right(known, None)
+    assert demo._is_right({"known": False, "text": "I don't know."}, None)
+    assert not demo._is_right({"known": False, "text": "I don't know."}, "I don't know.")
+
+
+def test_the_demo_is_honest_about_every_row(run, monkeypatch):
+    def child(home, _model, command, *arguments):
+        return lines(run(command, "--json", "-m", "demo", "--home", home, *arguments))
+
+    monkeypatch.setattr(demo, "_child", child)
+    shown = json.loads(run("demo", "--json").stdout)
+    assert shown["asked"] == len(shown["rows"]) == len(demo.ASKED)
+    assert shown["right"] == sum(row["right"] for row in shown["rows"])
+    assert shown["bytes"] > 0
+
+
+@pytest.mark.slow
+def test_the_demo_tells_and_asks_in_processes_of_their_own(run):
+    assert json.loads(run("demo", "--json").stdout)["asked"] == len(demo.ASKED)
+
+
+def test_the_demo_ends_with_a_summary(run, monkeypatch):
+    answer = {"text": "[red]Pixel", "known": True, "milliseconds": 3.0}
+    children = {"teach": [{"milliseconds": 5.0}] * len(demo.TOLD)}
+    monkeypatch.setattr(
+        demo,
+        "_child",
+        lambda _h, _m, command, *_: children.get(command, [answer] * len(demo.ASKED)),
+    )
+    printed = run("demo").stdout
+    assert "[red]Pixel" in printed
+    assert printed.splitlines()[-1].startswith(f"0 of {len(demo.ASKED)} right; 5 ms to learn")
+
+
+def test_the_module_runs_as_a_command(tiny_bundle, tmp_path):
+    command = [sys.executable, "-m", "nestling"]
+    options = ["--memory", "alice", "--home", str(tmp_path), "--model", str(tiny_bundle.path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def call(*arguments):
+        line = [*command, *arguments, *options]
+        return subprocess.run(line, capture_output=True, text=True, env=environment)
+
+    told = call("teach", DOG)
+    assert (told.returncode, told.stdout) == (0, "Noted my dog: Pixel\n")
+    assert call("ask", ASK_DOG).returncode == 0

@@ -1,0 +1,21 @@
+"""Turns whose notes are known without a model: "key = value; key = value"."""
+
+import pytest
+
+from nestling.models.dialogue import Note, Restatement
+from nestling.resident import session
+
+
+def notes_of(text: str) -> tuple[Note, ...]:
+    pieces = [piece.split("=") for piece in text.split(";") if "=" in piece]
+    return tuple(Note(key.strip(), value.strip()) for key, value in pieces)
+
+
+@pytest.fixture
+def plain_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def restate(_model, _dialogue, texts, *, asking=None, **_):
+        if asking or (asking is None and texts[0].endswith("?")):
+            return [Restatement(asked=text.strip("?")) for text in texts]
+        return [Restatement(notes_of(text)) for text in texts]
+
+    monkeypatch.setattr(session, "restate", restate)

@@ -1,0 +1,134 @@
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nestling.models.dialogue import Note
+from nestling.resident import journal as module
+from nestling.resident.journal import Head, Journal, JournalError
+
+NO_SNAPSHOT = {"snapshot": None, "sha256": None}
+
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+told = st.lists(st.tuples(words, st.lists(st.builds(Note, words, words), max_size=3)))
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite3")
+    journal.create("abc")
+    return journal
+
+
+def change(journal, statement):
+    with closing(sqlite3.connect(journal.path)) as db, db:
+        db.execute(statement)
+
+
+@settings(max_examples=20, deadline=None)
+@given(told)
+def test_entries_come_back_in_order_as_they_were(tmp_path_factory, told):
+    journal = Journal(tmp_path_factory.mktemp("journal") / "j")
+    journal.create("abc")
+    journal.append(told, **NO_SNAPSHOT)
+    assert [(entry.text, list(entry.notes)) for entry in journal.entries()] == told
+    assert journal.head().entry == len(told)
+
+
+def test_times_are_utc_and_roles_are_kept(journal):
+    journal.append([("hello", [])], **NO_SNAPSHOT)
+    entry = journal.entries()[0]
+    assert datetime.fromisoformat(entry.time).utcoffset().total_seconds() == 0
+    assert entry.role == "user"
+
+
+def test_a_new_journal_stands_at_a_fresh_state(journal):
+    assert journal.standing() == (Head(0, None, None), "abc")
+
+
+def test_creating_again_changes_nothing(journal):
+    journal.append([("hello", [])], **NO_SNAPSHOT)
+    journal.create("other")
+    assert journal.standing() == (Head(1, None, None), "abc")
+
+
+def test_entries_and_head_move_together_or_not_at_all(journal):
+    journal.append([("first", [])], snapshot="a", sha256="b")
+    with pytest.raises(JournalError):
+        journal.append([("second", []), (None, [])], snapshot="c", sha256="d")
+    assert [entry.text for entry in journal.entries()] == ["first"]
+    assert journal.head() == Head(1, "a", "b")
+
+
+def test_the_latest_value_of_a_key_counts(journal):
+    journal.append(
+        [
+            ("1", [Note("my dog", "Rex"), Note("my city", "Porto")]),
+            ("2", [Note("my dog", "Pixel")]),
+        ],
+        **NO_SNAPSHOT,
+    )
+    assert [(n.key, n.value, n.entry) for n in journal.notes()] == [
+        ("my city", "Porto", 1),
+        ("my dog", "Pixel", 2),
+    ]
+
+
+def test_a_replay_keeps_entries_and_replaces_notes(journal):
+    journal.append([("1", [Note("a", "b")]), ("2", [])], snapshot="x", sha256="y")
+    journal.replace_snapshot(
+        snapshot="v", sha256="w", model_hash="new", notes=[(1, []), (2, [Note("c", "d")])]
+    )
+    assert journal.standing() == (Head(2, "v", "w"), "new")
+    assert [entry.notes for entry in journal.entries()] == [(), (Note("c", "d"),)]
+
+
+def test_it_is_written_ahead_and_in_full(journal):
+    with journal._open() as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_missing_journal_is_not_made(tmp_path):
+    with pytest.raises(JournalError, match="there is no journal at"):
+        Journal(tmp_path / "none").head()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_journal_is_named_and_kept(tmp_path):
+    (tmp_path / "j").write_bytes(b"not a database, but long enough to look like one" * 30)
+    before = (tmp_path / "j").read_bytes()
+    with pytest.raises(JournalError, match="is damaged"):
+        Journal(tmp_path / "j").entries()
+    assert (tmp_path / "j").read_bytes() == before
+
+
+def test_another_database_is_refused(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "j")) as db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(JournalError, match="is no journal of nestling"):
+        Journal(tmp_path / "j").head()
+
+
+def test_another_format_is_refused(journal):
+    change(journal, "UPDATE meta SET value = '9' WHERE key = 'format'")
+    with pytest.raises(JournalError, match="has format 9"):
+        journal.head()
+
+
+def test_unreadable_notes_are_called_damage(journal):
+    journal.append([("1", [])], **NO_SNAPSHOT)
+    change(journal, "UPDATE entries SET notes = '['")
+    with pytest.raises(JournalError, match="damaged"):
+        journal.entries()
+
+
+def test_a_locked_journal_says_so(journal, monkeypatch):
+    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="in use by another process"):
+            journal.append([("1", [])], **NO_SNAPSHOT)

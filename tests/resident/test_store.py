@@ -1,0 +1,180 @@
+import string
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestling.memory.state import MemoryState
+from nestling.resident import store
+from nestling.resident.journal import Head
+from nestling.resident.store import (
+    MemoryBusy,
+    MemoryFolder,
+    MemoryNotFound,
+    SnapshotDamaged,
+    StoreError,
+    check_name,
+    default_home,
+    list_memories,
+)
+
+ALLOWED = string.ascii_letters + string.digits + "_-."
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = MemoryFolder("alice", tmp_path)
+    folder.create("abc")
+    return folder
+
+
+@given(st.text(ALLOWED, min_size=1, max_size=64).filter(lambda name: name[0] != "."))
+def test_plain_names_are_allowed(name):
+    assert check_name(name) == name
+
+
+@given(st.text(max_size=80).filter(lambda n: not 0 < len(n) <= 64 or set(n) - set(ALLOWED)))
+def test_other_names_are_refused(name):
+    with pytest.raises(StoreError, match="1 to 64 letters"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\n", "zoë", "a" * 65])
+def test_names_that_leave_the_home_are_refused(name, tmp_path):
+    with pytest.raises(StoreError, match="cannot name a memory"):
+        MemoryFolder(name, tmp_path)
+
+
+def test_the_home_is_that_of_the_environment(monkeypatch):
+    monkeypatch.setenv("NESTLING_HOME", "/somewhere")
+    assert default_home() == Path("/somewhere")
+    monkeypatch.delenv("NESTLING_HOME")
+    assert default_home() == Path.home() / ".nestling"
+
+
+def test_memories_are_listed_by_name(tmp_path):
+    for name in ("b", "a"):
+        MemoryFolder(name, tmp_path / "home").create("abc")
+    (tmp_path / "home" / "unrelated").mkdir()
+    (tmp_path / "home" / "file").touch()
+    assert list_memories(tmp_path / "home") == ["a", "b"]
+    assert list_memories(tmp_path / "no home yet") == []
+
+
+def test_a_missing_memory_names_those_there_are(folder, tmp_path):
+    with pytest.raises(MemoryNotFound, match="no memory called 'bob' .*; there are: alice"):
+        MemoryFolder("bob", tmp_path).require()
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is not a directory"):
+        list_memories(tmp_path / "file")
+
+
+def test_a_home_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(StoreError, match=r"cannot be read: Permission denied"):
+        list_memories(tmp_path)
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match=r"'alice' cannot be made in .*: Permission denied"):
+        MemoryFolder("alice", tmp_path).create("abc")
+
+
+def test_others_on_the_machine_cannot_look_in(folder):
+    assert folder.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_removed_memory_is_gone(folder, tmp_path):
+    folder.remove()
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removing_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(MemoryNotFound):
+        MemoryFolder("bob", tmp_path).remove()
+
+
+def test_a_second_writer_waits_for_the_first(folder):
+    order = []
+    held = threading.Event()
+
+    def first():
+        with folder.lease():
+            held.set()
+            order.append("first in")
+            threading.Event().wait(0.1)
+            order.append("first out")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait()
+    with folder.lease():
+        order.append("second in")
+    thread.join()
+    assert order == ["first in", "first out", "second in"]
+
+
+def test_a_writer_that_waits_too_long_is_told_so(folder, monkeypatch):
+    monkeypatch.setattr(store, "LEASE_SECONDS", 0.05)
+    with folder.lease(), pytest.raises(MemoryBusy, match="being written"), folder.lease():
+        pass
+
+
+def test_a_writer_that_waited_for_a_removal_is_told_so(folder, tmp_path):
+    with pytest.raises(MemoryNotFound), folder.lease():
+        folder.path.rename(tmp_path / "elsewhere")
+        with MemoryFolder("alice", tmp_path).lease():
+            pass
+
+
+def test_a_removal_while_waiting_is_noticed(folder, monkeypatch):
+    monkeypatch.setattr(MemoryFolder, "_wait_for", lambda self, _: (self.path / "lock").unlink())
+    with pytest.raises(MemoryNotFound, match="removed by another process"), folder.lease():
+        pass
+
+
+def snapshot(folder, value):
+    state = MemoryState({"memory.delta": torch.full((1, 3), value)})
+    return Head(1, *folder.write_snapshot(state, "abc")), state
+
+
+def test_a_snapshot_is_named_by_its_content(folder):
+    head, state = snapshot(folder, 2.0)
+    assert head.snapshot == f"{head.sha256}.safetensors"
+    assert snapshot(folder, 2.0)[0] == head
+    loaded = folder.read_snapshot(head, "abc", torch.device("cpu"))
+    assert torch.equal(loaded["memory.delta"], state["memory.delta"])
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_snapshot_is_refused_and_named(folder, damage):
+    head, _ = snapshot(folder, 2.0)
+    path = folder.snapshots / head.snapshot
+    content = path.read_bytes()
+    path.write_bytes({"flip": content[:-1] + b"!", "cut": content[:-5]}.get(damage, b""))
+    if damage == "remove":
+        path.unlink()
+    with pytest.raises(SnapshotDamaged, match=f"{head.snapshot}.*nestling memory rebuild alice"):
+        folder.read_snapshot(head, "abc", torch.device("cpu"))
+
+
+def test_only_the_named_snapshots_are_kept(folder):
+    heads = [snapshot(folder, value)[0] for value in (1.0, 2.0, 3.0)]
+    (folder.snapshots / ".left-over").touch()
+    folder.keep_snapshots(*heads[1:])
+    kept = {path.name for path in folder.snapshots.iterdir()}
+    assert kept == {head.snapshot for head in heads[1:]}
