@@ -1,0 +1,73 @@
+"""What a turn costs: learning and asking, beside a plain forward pass of the same turn."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nestling.models.bundle import load_bundle
+from nestling.resident import Resident
+
+Row = dict[str, Any]
+
+TURN = "My dog is called Pixel and he is lovely."
+QUESTION = "What is my dog called?"
+
+
+def milliseconds(action: Callable[[], object], repeats: int) -> float:
+    """Median over repeats, after two that are not counted."""
+    times = []
+    for run in range(repeats + 2):
+        start = time.perf_counter()
+        action()
+        if run >= 2:
+            times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def measure_latency(
+    *, threads: int = 1, repeats: int = 30, rounds: int = 3, model: Path | None = None
+) -> Iterator[Row]:
+    """Median milliseconds of each operation, `rounds` times over, and the ratio to a forward pass.
+
+    `learn` is all that a resident does with a turn: restating, writing, journal and snapshot.
+    `learn_in_memory` leaves out the disk.
+    """
+    from nestling.evaluation.curves import hear
+
+    torch.set_num_threads(threads)
+    bundle = load_bundle(model)
+    net, dialogue = bundle.model, bundle.dialogue
+    ids = torch.tensor([dialogue.turn(TURN)])
+    fresh = net.new_state(1)
+
+    @torch.no_grad()
+    def forward() -> None:
+        net(ids, state=fresh)
+
+    for round_ in range(rounds):
+        with tempfile.TemporaryDirectory() as home, Resident.open("t", home, model=bundle) as one:
+            operations = {
+                "forward": forward,
+                "learn_in_memory": lambda: hear(bundle, [TURN], fresh),
+                "learn": lambda one=one: one.learn(TURN),
+                "ask": lambda one=one: one.ask(QUESTION),
+            }
+            base = 1.0
+            for name, action in operations.items():
+                value = milliseconds(action, repeats)
+                base = value if name == "forward" else base
+                yield {
+                    "operation": name,
+                    "tokens": ids.shape[1],
+                    "threads": threads,
+                    "milliseconds": round(value, 3),
+                    "ratio_to_forward": round(value / base, 2),
+                    "seed": round_,
+                }

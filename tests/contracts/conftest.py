@@ -1,0 +1,79 @@
+"""The models that every contract is tested with: each kind of mixer, each kind of level."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nestling.memory.level import Level
+from nestling.models.hope import Hope
+from nestling.models.settings import HopeSettings
+
+torch.set_num_threads(1)
+
+MIXERS = {
+    "attention": "attention",
+    "self_modifying": "self_modifying",
+    "both": ("self_modifying", "attention"),
+}
+LEVELS = {
+    "fast": (Level("fast", period=4, rate=4.0),),
+    "fast_slow": (Level("fast", period=4, rate=4.0), Level("slow", period=8, rate=2.0)),
+    "context": (
+        Level("moment", period=4, rate=4.0, reset="context"),
+        Level("scene", period=8, rate=2.0, reset="context"),
+        Level("fast", period=4, rate=4.0),
+    ),
+    "all_parts": (Level("fast", period=4, rate=2.0, written=("gate", "up", "down")),),
+}
+
+ModelMaker = Callable[..., Hope]
+
+
+def build(mixer: str = "attention", levels: str | tuple[Level, ...] = "fast", **options) -> Hope:
+    """A double precision model in which nothing stands at a neutral initial value.
+
+    Window, chunk and period are pairwise different, so that no phase agrees by accident.
+    """
+    torch.manual_seed(0)
+    settings = HopeSettings(
+        **{
+            "vocab_size": 20,
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "mixer": MIXERS[mixer],
+            "levels": LEVELS[levels] if isinstance(levels, str) else levels,
+            "sliding_window": 5,
+            "chunk_size": 3,
+            "conv_width": 3,
+            "initializer_range": 0.3,
+            **options,
+        }
+    )
+    model = Hope(settings).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        model.writer.strength.weight += 0.3 * torch.randn_like(model.writer.strength.weight)
+    return model
+
+
+@pytest.fixture(scope="session")
+def make_model() -> ModelMaker:
+    """`make_model(mixer, levels, **settings)`: a new model of the named kinds."""
+    return build
+
+
+CASES = [f"attention-{levels}" for levels in LEVELS] + [
+    "self_modifying-all_parts",
+    "self_modifying-fast_slow",
+    "both-context",
+]
+
+
+@pytest.fixture(scope="session", params=CASES)
+def model(request: pytest.FixtureRequest) -> Hope:
+    """A model of every mixer and every kind of level; tests leave it as it is."""
+    return build(*request.param.split("-"))

@@ -1,0 +1,256 @@
+"""Contract 2: the fast form equals the token loop, in values and in all gradients."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from nestling.mixers.attention import Attention
+
+close = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
+
+
+def draw_tokens(*shape, seed=0):
+    return torch.randint(20, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def rms_norm(x, norm):
+    return x / (x.square().mean() + norm.eps).sqrt() * norm.weight
+
+
+def silu(x):
+    return x / (1 + torch.exp(-x))
+
+
+class NaiveReader:
+    """One sequence, one token at a time, as the words of the specification say it."""
+
+    def __init__(self, model):
+        self.model = model
+        self.levels = {name: mlp.level for name, mlp in model.blocks[-1].memory.levels.items()}
+        self.fastest = min(level.period for level in self.levels.values())
+        weights = {
+            (name, part): getattr(mlp, part).weight
+            for name, mlp in model.blocks[-1].memory.levels.items()
+            for part in mlp.level.written
+        }
+        self.delta = {key: torch.zeros_like(w).requires_grad_() for key, w in weights.items()}
+        self.gathered = {key: torch.zeros_like(w) for key, w in weights.items()}
+        self.gathered_pairs = dict.fromkeys(self.levels, 0)
+        self.waiting = []
+        self.last = None
+
+    def weight(self, name, part):
+        weight = getattr(self.model.blocks[-1].memory.levels[name], part).weight
+        return weight + self.delta[name, part] if (name, part) in self.delta else weight
+
+    def logits(self, x):
+        for name, mlp in self.model.blocks[-1].memory.levels.items():
+            n = rms_norm(x, mlp.norm)
+            key = silu(self.weight(name, "gate") @ n) * (self.weight(name, "up") @ n)
+            x = x + self.weight(name, "down") @ rms_norm(key, mlp.key_norm)
+        return self.model.head.weight @ rms_norm(x, self.model.norm)
+
+    def strength(self, x):
+        linear = self.model.writer.strength
+        return 2 / (1 + torch.exp(-(linear.weight[0] @ x + linear.bias[0])))
+
+    def read(self, hidden, token, learn):
+        """Answer for one token, then learn it."""
+        logits = self.logits(hidden)
+        if learn and self.last is not None:
+            self.waiting.append((self.last, token))
+            if len(self.waiting) == self.fastest:
+                self.write()
+        self.last = hidden
+        return logits
+
+    def write(self):
+        """Gradients of all waiting pairs, each on its own, at the deltas of now."""
+        # Copies, since a delta of now may depend on another one through an earlier write.
+        self.delta = {key: delta.clone() for key, delta in self.delta.items()}
+        grads = {key: torch.zeros_like(delta) for key, delta in self.delta.items()}
+        for hidden, token in self.waiting:
+            logits = self.logits(hidden)
+            loss = self.strength(hidden) * (logits.exp().sum().log() - logits[token])
+            found = torch.autograd.grad(loss, list(self.delta.values()), create_graph=True)
+            for key, grad in zip(grads, found, strict=True):
+                grads[key] = grads[key] + grad
+        for name, level in self.levels.items():
+            self.gathered_pairs[name] += len(self.waiting)
+            due = level.period == self.fastest or self.gathered_pairs[name] >= level.period
+            for part in level.written:
+                self.gathered[name, part] = self.gathered[name, part] + grads[name, part]
+                if due:
+                    self.step(name, part)
+            if due:
+                self.gathered_pairs[name] = 0
+        self.waiting = []
+
+    def step(self, name, part):
+        delta, width = self.delta[name, part], self.weight(name, part).shape[1]
+        rate = self.model.writer.log_rate[f"{name}_{part}"].exp() / width
+        self.delta[name, part] = delta - rate * self.gathered[name, part]
+        self.gathered[name, part] = torch.zeros_like(delta)
+
+    def end_turn(self):
+        if self.waiting:
+            self.write()
+        self.last = None
+        for name, level in self.levels.items():
+            if level.reset == "context":
+                self.gathered_pairs[name] = 0
+                for part in level.written:
+                    self.delta[name, part] = torch.zeros_like(
+                        self.delta[name, part]
+                    ).requires_grad_()
+                    self.gathered[name, part] = torch.zeros_like(self.delta[name, part])
+
+
+def read_naively(model, turns, masks):
+    """turns: [B, T] each -> logits of every turn [B, T, V], deltas by (level, part) [B, ...]."""
+    readers = [NaiveReader(model) for _ in range(len(turns[0]))]
+    logits = []
+    for tokens, mask in zip(turns, masks, strict=True):
+        lengths = torch.full((len(tokens),), tokens.shape[1])
+        hidden, _ = model.below_memory(tokens, model.new_state(len(tokens)), lengths)
+        logits.append(
+            torch.stack(
+                [
+                    torch.stack(
+                        [
+                            reader.read(hidden[b, t], int(tokens[b, t]), bool(mask[b, t]))
+                            for t in range(tokens.shape[1])
+                        ]
+                    )
+                    for b, reader in enumerate(readers)
+                ]
+            )
+        )
+        if tokens is not turns[-1]:
+            for reader in readers:
+                reader.end_turn()
+    deltas = {key: torch.stack([r.delta[key] for r in readers]) for key in readers[0].delta}
+    return logits, deltas
+
+
+def read_fast(model, turns, masks):
+    state, logits = model.new_state(len(turns[0])), []
+    for tokens, mask in zip(turns, masks, strict=True):
+        reading = model(tokens, state=state, learn=mask)
+        logits.append(reading.logits)
+        state = reading.state
+        if tokens is not turns[-1]:
+            state = model.end_turn(state)
+    found = model.writer.deltas(state)
+    return logits, {(name, part): d for name, parts in found.items() for part, d in parts.items()}
+
+
+def weighted(tensors):
+    """A loss that no symmetry leaves without a gradient."""
+    generator = torch.Generator().manual_seed(9)
+    return sum((x * torch.randn(x.shape, generator=generator).double()).sum() for x in tensors)
+
+
+@pytest.mark.parametrize("learned", ["everything", "some"])
+def test_reading_and_writing_equal_the_token_loop(model, learned):
+    turns = [draw_tokens(2, 11, seed=1), draw_tokens(2, 14, seed=2)]
+    masks = [
+        torch.ones_like(turn, dtype=torch.bool) if learned == "everything" else turn % 4 != 0
+        for turn in turns
+    ]
+    results, parameters = [], list(model.parameters())
+    for read in (read_fast, read_naively):
+        logits, deltas = read(model, turns, masks)
+        loss = weighted(logits) + weighted(deltas.values())
+        results.append((logits, deltas, torch.autograd.grad(loss, parameters)))
+    assert all(delta.abs().amax() > 1e-3 for delta in results[1][1].values())
+    close(results[0][0], results[1][0])
+    close(results[0][1], results[1][1])
+    # Gradients through several writes are large; the tolerance is relative to the largest of each.
+    for (name, _), fast, naive in zip(
+        model.named_parameters(), results[0][2], results[1][2], strict=True
+    ):
+        size = float(naive.abs().amax())
+        assert size > 0, name
+        close(fast / size, naive / size, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def rotate_naively(x, position, theta):
+    """Each pair (first half, second half) is a complex number turned by its own angle."""
+    half = len(x) // 2
+    turned = [
+        complex(x[i], x[half + i]) * complex(math.cos(angle), math.sin(angle))
+        for i in range(half)
+        for angle in [position * theta ** (-i / half)]
+    ]
+    return torch.tensor([z.real for z in turned] + [z.imag for z in turned], dtype=x.dtype)
+
+
+def attend_naively(mixer, x):
+    """One sequence x [T, d]; a plain softmax over the window of each token."""
+    heads, width = mixer.num_heads, mixer.head_width
+    q, k, v = (x @ mixer.qkv.weight.T).detach().view(len(x), 3, heads, width).unbind(1)
+    rows = []
+    for t in range(len(x)):
+        row = []
+        for h in range(heads):
+            seen = range(max(0, t - mixer.window + 1), t + 1)
+            query = rotate_naively(q[t, h], t, mixer.theta)
+            scores = torch.stack(
+                [query @ rotate_naively(k[s, h], s, mixer.theta) / math.sqrt(width) for s in seen]
+            )
+            row.append(sum(w * v[s, h] for w, s in zip(scores.softmax(0), seen, strict=True)))
+        rows.append(torch.cat(row))
+    return torch.stack(rows) @ mixer.out.weight.T
+
+
+@pytest.mark.parametrize("window", [1, 3, 50])
+@pytest.mark.parametrize("pieces", [[13], [1] * 13, [2, 7, 1, 3]])
+@torch.no_grad()
+def test_attention_with_state_equals_a_softmax_over_the_window(window, pieces):
+    torch.manual_seed(0)
+    mixer = Attention(8, 2, window=window, theta=50.0).double()
+    x = torch.randn(2, 13, 8, dtype=torch.float64)
+    state = {
+        name: torch.zeros(2, *shape, dtype=dtype or torch.float64)
+        for name, (shape, dtype) in mixer.state_shapes().items()
+    }
+    outputs = []
+    for piece in x.split(pieces, dim=1):
+        y, state = mixer(piece, state, torch.full((2,), piece.shape[1]))
+        outputs.append(y)
+    naive = torch.stack([attend_naively(mixer, row) for row in x])
+    close(torch.cat(outputs, 1), naive)
+
+
+@pytest.mark.parametrize("window", [1, 3, 50])
+@torch.no_grad()
+def test_attention_without_state_equals_attention_from_a_fresh_one(window):
+    torch.manual_seed(0)
+    mixer = Attention(8, 2, window=window).double()
+    x, lengths = torch.randn(2, 13, 8, dtype=torch.float64), torch.tensor([13, 6])
+    stateless, none = mixer(x, None, lengths)
+    assert none is None
+    close(stateless[0], attend_naively(mixer, x[0]))
+    close(stateless[1, :6], attend_naively(mixer, x[1])[:6])
+
+
+def test_gradients_of_attention_pass_through_its_state():
+    torch.manual_seed(0)
+    mixer = Attention(8, 2, window=3).double()
+    x = torch.randn(2, 9, 8, dtype=torch.float64)
+    results = []
+    for pieces in ([9], [4, 1, 4]):
+        state = {
+            name: torch.zeros(2, *shape, dtype=dtype or torch.float64)
+            for name, (shape, dtype) in mixer.state_shapes().items()
+        }
+        outputs = []
+        for piece in x.split(pieces, dim=1):
+            y, state = mixer(piece, state, torch.full((2,), piece.shape[1]))
+            outputs.append(y)
+        loss = torch.cat(outputs, 1).sin().sum()
+        results.append(torch.autograd.grad(loss, list(mixer.parameters())))
+    close(results[0], results[1])
