@@ -13,7 +13,7 @@ from nestling.memory.state import MemoryState
 close = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
 few = settings(
     deadline=None,
-    max_examples=4,
+    max_examples=3,
     derandomize=True,
     suppress_health_check=[HealthCheck.differing_executors],
 )
@@ -150,7 +150,16 @@ TURNS = {
 @pytest.mark.parametrize("write", ["turn", "period"])
 @pytest.mark.parametrize("lengths", TURNS.values(), ids=TURNS.keys())
 @pytest.mark.parametrize("start", ["fresh", "used"])
-def test_reading_turns_at_once_equals_one_by_one(model, write, lengths, start):
+def test_reading_turns_at_once_equals_one_by_one(attention_model, write, lengths, start):
+    check_reading_turns(attention_model, write, lengths, start)
+
+
+@pytest.mark.parametrize("write", ["turn", "period"])
+def test_reading_turns_at_once_equals_one_by_one_with_every_mixer(model, write):
+    check_reading_turns(model, write, TURNS["many"], "used")
+
+
+def check_reading_turns(model, write, lengths, start):
     turns, mask = draw_turns(lengths)
     learn = draw_mask(*turns.shape) if start == "used" else torch.ones_like(mask)
     with torch.no_grad():

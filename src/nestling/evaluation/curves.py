@@ -65,8 +65,9 @@ def measure_facts(
                 pairs += list(zip([value for _, value in asked], answers, strict=True))
                 absent = [source.question(key).text for key in source.absent_keys(facts, 16)]
                 refused += [(None, answer) for answer in ask(bundle, absent, state)]
-            row = {"facts": count, "memory": "on", "seed": seed, **grade(pairs)}
-            yield {**row, "never_told_refused": grade(refused)["refused"]}
+            row = {"facts": count, "memory": "on", "phrasings": "train", "seed": seed}
+            yield {**row, "kind": "told", **grade(pairs)}
+            yield {**row, "kind": "never_told", **grade(refused)}
 
 
 def measure_small_talk(

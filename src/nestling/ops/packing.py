@@ -28,6 +28,10 @@ def take_rows(x: Tensor, index: Tensor) -> Tensor:
 
 def slice_rows(x: Tensor, start: Tensor, size: int, stop: Tensor) -> Tensor:
     """Return `[B, size, ...]`, rows `start[b] + j` of `x [B, T, ...]`; zeros from `stop[b]` on."""
+    first, last = _agreed(start), _agreed(stop)
+    if first is not None and last is not None:
+        rows = x[:, first : max(first, min(last, first + size))]
+        return torch.cat([rows, x.new_zeros(len(x), size - rows.shape[1], *x.shape[2:])], dim=1)
     index = start[:, None] + torch.arange(size, device=x.device)
     return _zero_unless(index < stop[:, None], take_rows(x, index.clamp(max=x.shape[1] - 1)))
 
@@ -39,6 +43,9 @@ def append_rows(buffer: Tensor, count: Tensor, x: Tensor, lengths: Tensor) -> tu
     `total [B] = count + lengths`, where R is the largest total, but at least 1.
     """
     total = count + lengths
+    held, new = _agreed(count), _agreed(lengths)
+    if held is not None and new is not None and held + new > 0:
+        return torch.cat([buffer[:, :held], x[:, :new].to(buffer.dtype)], dim=1), total
     place = torch.arange(max(1, int(total.max())), device=x.device).expand(len(total), -1)
     shift = buffer.shape[1] - count[:, None]
     index = torch.where(place < count[:, None], place, place + shift)
@@ -61,6 +68,12 @@ def left_align(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def restore_order(packed: Tensor, index: Tensor) -> Tensor:
     """Undo `left_align`: return `[B, T, ...]` with every packed row at the place it came from."""
     return take_rows(packed, index.argsort(dim=1))
+
+
+def _agreed(counts: Tensor) -> int | None:
+    """The number all sequences agree on, if they do: then a slice does what a gather would."""
+    numbers = set(counts.tolist())
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _zero_unless(keep: Tensor, x: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ class FactSource:
         self._rng = rng
         self._values = values
         self._phrasings = phrasings
-        self._kin = tuple(kin for kin in KIN if split_of(kin) == values)
+        # Kin words are grammar, as relations are: all of them are seen in training.
+        self._kin = KIN
 
     def value(self, relation: str) -> str:
         """A value for `relation` out of this source's split of values."""
