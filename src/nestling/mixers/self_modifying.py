@@ -18,7 +18,10 @@ Two departures keep the memories alive, because a self-modifying memory makes it
   v, M_v v is the target, and the target is written into M_v.
 
 The paper leaves the heads of rate and retention and the range of the rate open (NL §4.7): the heads
-are static, and the rate is bounded so that no decay overshoots.
+are static, and the rate is bounded so that no decay overshoots. That bound leaves out the error of
+"l2", which is as old as the chunk: on random tokens, rates from 0.9 on (in chunks of 64, from 0.5
+on) let the memories grow, so that by default no rate exceeds 3 / chunk_size, and all start at
+0.5 / chunk_size. "dot_product" has no such limit.
 """
 
 import math
@@ -55,7 +58,7 @@ class SelfModifyingTitans(nn.Module):
         objective: Objective = "l2",
         read: Read = "running",
         decay_to: DecayTo = "initial",
-        eta_max: float = 1.0,
+        eta_max: float | None = None,
     ):
         """Build the mixer.
 
@@ -68,7 +71,8 @@ class SelfModifyingTitans(nn.Module):
             read: "running" reads the memory after each token, "chunk" at the start of its chunk.
             decay_to: what the memories fade to without writes, "initial" (their learned value) or
                 "zero" (NL eq. 88 to the letter; an ablation).
-            eta_max: upper bound of the rate.
+            eta_max: upper bound of the rate; None for min(1, 3 / chunk_size), within which "l2" is
+                stable.
 
         Raises:
             ValueError: for a size or name outside of these.
@@ -87,6 +91,8 @@ class SelfModifyingTitans(nn.Module):
             raise ValueError(f"read is {read!r}: use 'running' or 'chunk'")
         if decay_to not in ("initial", "zero"):
             raise ValueError(f"decay_to is {decay_to!r}: use 'initial' or 'zero'")
+        if eta_max is None:
+            eta_max = min(1.0, 3.0 / chunk_size)
         if not eta_max > 0:
             raise ValueError(f"eta_max is {eta_max}: it must be positive; 1 is usual")
         self.hidden_size = hidden_size

@@ -68,6 +68,9 @@ class Dialogue:
         missing = [token for token, number in found.items() if number is None]
         if missing:
             raise ValueError(f"the tokenizer has no {missing}; train one with `nestling tokenizer`")
+        # A key is "my ..." or "<name>'s ...", with the name as it was said.
+        self.mine = self.words("my")[0]
+        self.possessive = tokenizer.encode("'s", add_special_tokens=False).ids[0]
         self.ids = {token: number for token, number in found.items() if number is not None}
 
     @classmethod

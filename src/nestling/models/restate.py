@@ -10,6 +10,7 @@ span of the turn's own tokens, whatever the model would rather write.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from nestling.models.hope import Hope
 
 # Sequences decoded together: more of them only need more room.
 _BATCH = 64
+# A value is known when each of its tokens is more likely than this.
+SURE = 0.5
+ATTEMPTS = 4
 
 Allow = Callable[[Sequence[int]], Tensor]
 """Rows that are still written -> mask [rows, V], true where a token may come next."""
@@ -56,12 +60,13 @@ class WriteReport:
     """What learning one note did.
 
     `surprise` is the mean next-token loss (nats) of the value before it was learned, `update_norm`
-    the L2 norm of the change of all deltas.
+    the L2 norm of the change of all deltas, `writes` how often the note was written.
     """
 
     note: Note
     surprise: float
     update_norm: float
+    writes: int
     milliseconds: float
 
 
@@ -145,7 +150,12 @@ def recall(
 
 @torch.no_grad()
 def learn_notes(
-    model: Hope, dialogue: Dialogue, notes: Sequence[Note], state: MemoryState
+    model: Hope,
+    dialogue: Dialogue,
+    notes: Sequence[Note],
+    state: MemoryState,
+    *,
+    attempts: int = ATTEMPTS,
 ) -> tuple[MemoryState, list[WriteReport]]:
     """Write notes into a memory, one after the other, each read in an emptied context.
 
@@ -155,6 +165,8 @@ def learn_notes(
 
     Args:
         state: one sequence.
+        attempts: a note whose value is still doubtful after a write (a token below `SURE`) is
+            written again, so often at the most.
 
     Returns:
         the new state, its context empty, and a report for each note.
@@ -163,12 +175,17 @@ def learn_notes(
     for note in notes:
         start = time.perf_counter()
         ids = torch.tensor([[dialogue.note(note)]], device=state.device)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        learn = learned(dialogue, [note], ids)
         before = model.writer.deltas(state)
-        hidden, new = model.read_turns(
-            ids, torch.ones_like(ids, dtype=torch.bool), state, learn=learned(dialogue, [note], ids)
-        )
-        losses = model.pair_loss(hidden[:, 0, :-1], ids[:, 0, 1:], before)
-        first = len(dialogue.recall(note.key)) - 1
+        hidden, new = model.read_turns(ids, mask, state, learn=learn)
+        value = learn[0, 0, 1:]
+        pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
+        surprise = float(model.pair_loss(*pairs, before).mean())
+        writes = 1
+        while writes < attempts and _doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
+            _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
+            writes += 1
         after = model.writer.deltas(new)
         squares = [
             (after[level][part] - before[level][part]).square().sum()
@@ -179,12 +196,17 @@ def learn_notes(
         reports.append(
             WriteReport(
                 note=note,
-                surprise=float(losses[0, first:-1].mean()),
+                surprise=surprise,
                 update_norm=float(sum(squares)) ** 0.5,
+                writes=writes,
                 milliseconds=1000 * (time.perf_counter() - start),
             )
         )
     return state, reports
+
+
+def _doubtful(losses: Tensor) -> bool:
+    return bool((losses > -math.log(SURE)).any())
 
 
 def learned(dialogue: Dialogue, notes: Sequence[Note], ids: Tensor) -> Tensor:
@@ -251,16 +273,21 @@ class _Line:
     written: list[int] = field(default_factory=list)
     mark: int | None = None
     size: int = 0
-    # Where the value so far could go on: places in `words` right behind each of its occurrences.
+    # Where the words so far could go on: places in `words` right behind each of their occurrences.
     onward: list[int] = field(default_factory=list)
+    # Still inside the name that a key begins with.
+    naming: bool = False
 
     def write(self, token: int) -> None:
         ids = self.dialogue.ids
         self.written.append(token)
         if token in (ids[NOTE], ids[ASK], ids[IS], self.dialogue.end_id):
             self.mark, self.size, self.onward = token, 0, list(range(len(self.words)))
+            self.naming = token in (ids[NOTE], ids[ASK])
             return
         self.size += 1
+        if token == self.dialogue.possessive or (self.size == 1 and token == self.dialogue.mine):
+            self.naming = False
         self.onward = [
             place + 1
             for place in self.onward
@@ -268,7 +295,7 @@ class _Line:
         ]
 
     def said(self) -> set[int]:
-        """The words that continue the value as it was said."""
+        """The words that continue a value, or a name, as it was said."""
         return {self.words[place] for place in self.onward if place < len(self.words)}
 
     def complete(self) -> list[int]:
@@ -284,13 +311,14 @@ class _Grammar:
     """Which token may come next; masks are [V].
 
     start   <|note|>, <|ask|> or <|end|>
-    key     any words, then <|is|>;  asked key: any words, then <|end|>
+    key     "my" or a name as it was said and "'s", any words, then <|is|>;  asked key: then <|end|>
     value   words as they were said, then <|note|> or <|end|>
     """
 
     def __init__(self, model: Hope, dialogue: Dialogue, asking: bool | None) -> None:
         ids, device = dialogue.ids, model.embedding.weight.device
         self.ids, self.size = ids, model.settings.vocab_size
+        self.mine, self.possessive = dialogue.mine, dialogue.possessive
         self.words = torch.ones(self.size, dtype=torch.bool, device=device)
         self.words[dialogue.tokenizer.get_vocab_size() :] = False
         self.words[[ids[mark] for mark in SPECIAL_TOKENS]] = False
@@ -306,9 +334,8 @@ class _Grammar:
             return self._and(None, self.start)
         if line.mark == self.ids[IS]:
             return self._and(None, line.said() | (self.stop if line.size else set()))
-        # A key has at least one word.
-        if not line.size:
-            return self.words
+        if line.naming and line.words:
+            return self._and(None, line.said() | {self.possessive if line.size else self.mine})
         return self.key if line.mark == self.ids[NOTE] else self.asked
 
     def _and(self, mask: Tensor | None, more: set[int]) -> Tensor:
