@@ -59,6 +59,18 @@ def test_a_note_holds_only_words_that_were_said(babbler, tiny_bundle, texts, ask
             assert note.value in text
 
 
+def test_a_name_in_a_key_is_a_name_that_was_said(babbler, tiny_bundle):
+    torch.manual_seed(1)
+    dialogue, text = tiny_bundle.dialogue, "Zorvik met Ana at the station."
+    mine, possessive = dialogue.text([dialogue.mine]), dialogue.text([dialogue.possessive])
+    keys = [note.key for item in restate(babbler, dialogue, [text] * 64) for note in item.notes] + [
+        item.asked for item in restate(babbler, dialogue, [text] * 64, asking=True) if item.asked
+    ]
+    named = [key for key in keys if not key.startswith(mine)]
+    assert len(named) > 10
+    assert all(key.split(possessive)[0] in text for key in named)
+
+
 def test_the_babbler_makes_notes_at_all(babbler, tiny_bundle):
     torch.manual_seed(0)
     restated = restate(babbler, tiny_bundle.dialogue, ["My dog is called Pixel."] * 64)
@@ -142,8 +154,9 @@ def test_recall_asks_one_memory(tiny_bundle):
         recall(tiny_bundle.model, tiny_bundle.dialogue, ["a"], tiny_bundle.model.new_state(2))
 
 
-def test_learning_notes_equals_reading_them_as_turns(tiny_bundle, memory):
+def test_learning_notes_equals_reading_them_as_turns(tiny_bundle):
     model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    memory, _ = learn_notes(model, dialogue, NOTES, model.new_state(1), attempts=1)
     state = model.new_state(1)
     for note in NOTES:
         ids = torch.tensor([dialogue.note(note)])
@@ -151,6 +164,18 @@ def test_learning_notes_equals_reading_them_as_turns(tiny_bundle, memory):
         state = model.end_turn(model(ids, state=state.clear_context(), learn=learn).state)
     for name, leaf in state.items():
         torch.testing.assert_close(memory[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_a_doubtful_note_is_written_again_and_no_more_than_allowed(tiny_bundle):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    once, [first] = learn_notes(model, dialogue, NOTES[:1], model.new_state(1), attempts=1)
+    often, [last] = learn_notes(model, dialogue, NOTES[:1], model.new_state(1), attempts=3)
+    assert first.writes == 1
+    assert 1 < last.writes <= 3
+    assert last.update_norm > first.update_norm
+    again, _ = learn_notes(model, dialogue, NOTES[:1], once, attempts=last.writes - 1)
+    for name, leaf in often.items():
+        torch.testing.assert_close(again[name], leaf)
 
 
 def test_notes_learned_together_equal_one_by_one_bit_for_bit(tiny_bundle, memory):

@@ -86,9 +86,8 @@ def check_tables(root: Path) -> list[str]:
 
 
 def _documents(root: Path) -> list[Path]:
-    return [
-        path for path in (root / "README.md", *sorted(root.glob("docs/**/*.md"))) if path.is_file()
-    ]
+    fixed = (root / "README.md", root / "src/nestling/models/fledgling/README.md")
+    return [path for path in (*fixed, *sorted(root.glob("docs/**/*.md"))) if path.is_file()]
 
 
 def _regenerate(path: Path, text: str, root: Path, stale: list[str]) -> str:
@@ -268,6 +267,42 @@ def latency_table(rows: Sequence[Row]) -> str:
     ]
     headers = ("operation", "tokens", "threads", "median ms", "median ratio to a forward pass")
     return markdown_table(headers, lines, "lrrrr")
+
+
+@table("facts_curve")
+def facts_curve_table(rows: Sequence[Row]) -> str:
+    """One line per number of facts: recall of the told, refusal of the never told."""
+    groups = group_rows(rows, "facts", "kind")
+    lines = [
+        (
+            f"{facts:,}",
+            _seeds(groups[facts, "told"]),
+            mean_range(column_values(groups[facts, "told"], "exact_match")),
+            mean_range(column_values(groups[facts, "told"], "refused")),
+            mean_range(column_values(groups[facts, "never_told"], "refused")),
+        )
+        for facts, kind in sorted(groups)
+        if kind == "told"
+    ]
+    headers = ("facts", "seeds", "recalled", "told but refused", "never told and refused")
+    return markdown_table(headers, lines, "rrrrr")
+
+
+@table("small_talk_curve")
+def small_talk_curve_table(rows: Sequence[Row]) -> str:
+    """One line per amount of small talk read after the facts."""
+    groups = group_rows(rows, "facts", "small_talk_tokens")
+    lines = [
+        (
+            f"{tokens:,}",
+            f"{facts:,}",
+            _seeds(groups[facts, tokens]),
+            mean_range(column_values(groups[facts, tokens], "exact_match")),
+        )
+        for facts, tokens in sorted(groups)
+    ]
+    headers = ("tokens of small talk", "facts", "seeds", "recalled")
+    return markdown_table(headers, lines, "rrrr")
 
 
 def _median(values: Sequence[float], form: str) -> str:

@@ -181,7 +181,7 @@ def learn_notes(
         hidden, new = model.read_turns(ids, mask, state, learn=learn)
         value = learn[0, 0, 1:]
         pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
-        surprise = float(model.pair_loss(*pairs, before).mean())
+        surprise = float(model.pair_loss(*pairs, before)[:, :-1].mean())
         writes = 1
         while writes < attempts and _doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
             _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
