@@ -77,3 +77,9 @@ CASES = [f"attention-{levels}" for levels in LEVELS] + [
 def model(request: pytest.FixtureRequest) -> Hope:
     """A model of every mixer and every kind of level; tests leave it as it is."""
     return build(*request.param.split("-"))
+
+
+@pytest.fixture(scope="session", params=list(LEVELS))
+def attention_model(request: pytest.FixtureRequest) -> Hope:
+    """Every kind of level above attention, for what does not depend on the mixer."""
+    return build("attention", request.param)

@@ -25,6 +25,8 @@ from nestling.models.settings import HopeSettings
 
 EMBEDDED = Path(__file__).parent / "fledgling"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+# Of the names of weights, so that `from_pretrained` knows them.
+PREFIX = "model."
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,11 @@ def save_bundle(
         extra_config: further keys for config.json; those of the settings win.
     """
     folder = Path(path)
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {
+        f"{PREFIX}{name}": tensor.contiguous() for name, tensor in model.state_dict().items()
+    }
     if model.settings.tie_word_embeddings:
-        del tensors["head.weight"]
+        del tensors[f"{PREFIX}head.weight"]
     config = {**(extra_config or {}), **model.settings.to_dict()}
     write_file(folder / TOKENIZER, tokenizer.to_str().encode())
     write_file(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
@@ -115,7 +119,7 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], HopeSettings]:
 
 
 def _load_weights(model: Hope, tensors: dict[str, Tensor], path: Path) -> None:
-    tensors = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     if model.settings.tie_word_embeddings and "embedding.weight" in tensors:
         tensors.setdefault("head.weight", tensors["embedding.weight"])
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

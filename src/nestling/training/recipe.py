@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from nestling.models.bundle import save_bundle
-from nestling.models.dialogue import Dialogue
+from nestling.models.dialogue import END, PAD, Dialogue
 from nestling.models.hope import Hope
 from nestling.training.loop import Report, Trainer
 from nestling.training.options import RunOptions
@@ -46,7 +47,7 @@ def prepare_tokenizer(options: RunOptions, folder: Path) -> Tokenizer:
         if options.text is not None:
             texts = read_texts(options.text.files, options.folder)
         else:
-            texts = told_facts_texts(options.loop.seed)
+            texts = told_facts_texts(options.loop.seed, TOKENIZER_TURNS)
         save_tokenizer(train_tokenizer(texts, options.vocab_size), path)
     return Tokenizer.from_file(str(path))
 
@@ -82,7 +83,23 @@ def prepare_run(options: RunOptions, folder: str | Path, report: Report | None =
 
 
 def export(trainer: Trainer, folder: str | Path) -> Path:
-    """Write the trained model as a folder for `load_bundle`, `--model` and `from_pretrained`."""
+    """Write the trained model as a folder for `load_bundle`, `--model` and `from_pretrained`.
+
+    Weights are stored in half precision and read as float32.
+    """
     tokenizer = Tokenizer.from_file(str(trainer.folder / "tokenizer.json"))
+    marks = {"pad_token_id": PAD, "eos_token_id": END}
+    ids = {name: tokenizer.token_to_id(mark) for name, mark in marks.items()}
+    settings = replace(trainer.model.settings, **ids)
+    model = Hope(settings)
+    model.load_state_dict(trainer.model.state_dict())
     extra = {"architectures": ["HopeForCausalLM"], "model_type": "hope", "dtype": "float32"}
-    return save_bundle(trainer.model, tokenizer, folder, extra_config=extra)
+    written = save_bundle(model.half(), tokenizer, folder, extra_config=extra)
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": PAD,
+        "eos_token": END,
+        "model_max_length": settings.sliding_window,
+    }
+    (written / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n")
+    return written

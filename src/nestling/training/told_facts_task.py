@@ -242,14 +242,14 @@ def draw_turns(source: FactSource, rng: random.Random):
         while place < len(facts):
             kind = rng.random()
             fact = facts[place]
-            if kind < 0.32:
+            if kind < 0.22:
                 telling = source.telling([fact])
                 place += 1
-            elif kind < 0.45:
+            elif kind < 0.48:
                 size = rng.choice((2, 2, 3))
                 telling = source.telling(facts[place : place + size])
                 place += size
-            elif kind < 0.57:
+            elif kind < 0.58:
                 old = source.value(fact.relation) if rng.random() < 0.5 else None
                 telling = source.update(fact, old)
                 place += 1
