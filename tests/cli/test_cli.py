@@ -103,7 +103,7 @@ def test_chatting_tells_and_asks(run):
     assert replies[0] == "Noted my dog: Pixel"
     assert replies[1] == "my dog: Pixel"
     assert replies[2].startswith("I'm listening.")
-    assert replies[4].startswith("(the text is too long")
+    assert replies[4].startswith("(a sentence is too long")
     assert replies[5] == "There are /notes and /quit."
     assert len(replies) == 6
 

@@ -11,9 +11,11 @@ span of the turn's own tokens, whatever the model would rather write.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -81,11 +83,45 @@ def restate(
 ) -> list[Restatement]:
     """Let the model restate each turn, read with no memory and nothing before it.
 
+    Tellings are read sentence by sentence, so that a turn may have any number of them.
+
     Args:
         texts: the turns, one restatement each.
         asking: True takes every turn as a question, False as a telling; None lets the model decide.
         max_new_tokens: a piece that is not complete by then is left out.
     """
+    if asking is False:
+        pieces = [sentences(text) for text in texts]
+        flat = _restate_pieces(
+            model, dialogue, [piece for some in pieces for piece in some], asking, max_new_tokens
+        )
+        parts = iter(flat)
+        return [_joined([next(parts) for _ in some]) for some in pieces]
+    return _restate_pieces(model, dialogue, texts, asking, max_new_tokens)
+
+
+def sentences(text: str) -> list[str]:
+    """Split at the ends of sentences; the text itself where there are none."""
+    parts: list[str] = []
+    for piece in re.split(r"(?<=[.!?])\s+", text.strip()):
+        if parts and re.search(r"(^|\s)(Dr|Mr|Mrs|Ms|St|Prof|No|\w)\.$", parts[-1]):
+            parts[-1] += " " + piece
+        elif piece or not parts:
+            parts.append(piece)
+    return parts
+
+
+def _joined(parts: Sequence[Restatement]) -> Restatement:
+    return Restatement(tuple(note for part in parts for note in part.notes))
+
+
+def _restate_pieces(
+    model: Hope,
+    dialogue: Dialogue,
+    texts: Sequence[str],
+    asking: bool | None,
+    max_new_tokens: int,
+) -> list[Restatement]:
     restated: list[Restatement] = []
     for some in _chunks(texts):
         grammar = _Grammar(model, dialogue, asking)
@@ -277,12 +313,23 @@ class _Line:
     onward: list[int] = field(default_factory=list)
     # Still inside the name that a key begins with.
     naming: bool = False
+    # Whether a word begins, or the turn ends, at each place in `words`.
+    borders: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pieces = [self.dialogue.tokenizer.decode([word]) for word in self.words]
+        inside = [
+            bool(before) and before[-1].isalnum() and piece[:1].isalnum()
+            for before, piece in pairwise(["", *pieces])
+        ]
+        self.borders = [not middle for middle in inside] + [True]
 
     def write(self, token: int) -> None:
         ids = self.dialogue.ids
         self.written.append(token)
         if token in (ids[NOTE], ids[ASK], ids[IS], self.dialogue.end_id):
-            self.mark, self.size, self.onward = token, 0, list(range(len(self.words)))
+            starts = [place for place in range(len(self.words)) if self.borders[place]]
+            self.mark, self.size, self.onward = token, 0, starts
             self.naming = token in (ids[NOTE], ids[ASK])
             return
         self.size += 1
@@ -293,6 +340,10 @@ class _Line:
             for place in self.onward
             if place < len(self.words) and self.words[place] == token
         ]
+
+    def is_whole(self) -> bool:
+        """Whether what was written ends where a word ends."""
+        return self.size > 0 and any(self.borders[place] for place in self.onward)
 
     def said(self) -> set[int]:
         """The words that continue a value, or a name, as it was said."""
@@ -333,10 +384,15 @@ class _Grammar:
         if line.mark is None:
             return self._and(None, self.start)
         if line.mark == self.ids[IS]:
-            return self._and(None, line.said() | (self.stop if line.size else set()))
+            return self._and(None, line.said() | (self.stop if line.is_whole() else set()))
         if line.naming and line.words:
-            return self._and(None, line.said() | {self.possessive if line.size else self.mine})
+            return self._and(None, line.said() | self._name_end(line))
         return self.key if line.mark == self.ids[NOTE] else self.asked
+
+    def _name_end(self, line: _Line) -> set[int]:
+        if not line.size:
+            return {self.mine}
+        return {self.possessive} if line.is_whole() else set()
 
     def _and(self, mask: Tensor | None, more: set[int]) -> Tensor:
         mask = torch.zeros_like(self.words) if mask is None else mask.clone()

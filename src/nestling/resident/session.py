@@ -20,7 +20,7 @@ from types import TracebackType
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
-from nestling.models.restate import WriteReport, learn_notes, recall, restate
+from nestling.models.restate import WriteReport, learn_notes, recall, restate, sentences
 from nestling.resident.journal import Head, Noted
 from nestling.resident.store import MemoryFolder, SnapshotDamaged, StoreError
 
@@ -173,7 +173,9 @@ class Resident:
         """
         start = time.perf_counter()
         self._check_text(text)
-        restated = restate(self.bundle.model, self.bundle.dialogue, [text])[0]
+        model, dialogue = self.bundle.model, self.bundle.dialogue
+        last = restate(model, dialogue, sentences(text)[-1:])[0]
+        restated = last if last.asked else restate(model, dialogue, [text], asking=False)[0]
         if restated.asked is not None:
             return self._answer([restated.asked], start, memory=True)[0]
         spent = 1000 * (time.perf_counter() - start)
@@ -337,7 +339,7 @@ class Resident:
         except UnicodeEncodeError:
             raise ValueError("the text holds characters that are not valid Unicode") from None
         allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
-        tokens = len(self.bundle.dialogue.turn(text))
+        tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in sentences(text))
         if tokens > allowed:
             raise ValueError(
                 f"the text is too long: it has {tokens} tokens, and this model reads at most "
