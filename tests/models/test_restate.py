@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from nestling.models.dialogue import Note, Restatement
 from nestling.models.hope import Hope, Reading
-from nestling.models.restate import learn_notes, recall, restate
+from nestling.models.restate import learn_notes, recall, restate, sentences
 
 TURNS = {
     "My dog is called Pixel.": Restatement((Note("my dog", "Pixel"),)),
@@ -15,6 +17,7 @@ TURNS = {
     "What's my dog called?": Restatement(asked="my dog"),
     "Lovely weather today.": Restatement(),
 }
+NOTES_OF_ALL = (Note("my dog", "Pixel"), Note("my city", "Porto"), Note("my cat", "Mia"))
 NOTES = (Note("my dog", "Pixel"), Note("my city", "Porto"), Note("my cat", "Mia the second"))
 
 
@@ -204,3 +207,33 @@ def test_a_report_says_what_a_write_did(tiny_bundle):
 def test_learning_nothing_changes_nothing(tiny_bundle):
     state = tiny_bundle.model.new_state(1)
     assert learn_notes(tiny_bundle.model, tiny_bundle.dialogue, [], state) == (state, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("My dog is Rex. My cat is Tom!", ["My dog is Rex.", "My cat is Tom!"]),
+        ("I see Dr. Smith and J. Doe. Bye", ["I see Dr. Smith and J. Doe.", "Bye"]),
+        ("no end", ["no end"]),
+        ("  What? Yes.  ", ["What?", "Yes."]),
+        ("3.5 is my lucky number", ["3.5 is my lucky number"]),
+    ],
+)
+def test_a_text_is_split_at_the_ends_of_its_sentences(text, parts):
+    assert sentences(text) == parts
+
+
+def test_a_telling_may_have_any_number_of_sentences(tiny_bundle):
+    text = " ".join(text for text in TURNS if "?" not in text)
+    restated = restate(tiny_bundle.model, tiny_bundle.dialogue, [text, text], asking=False)
+    assert restated == [Restatement(NOTES_OF_ALL)] * 2
+
+
+def test_a_value_and_a_name_are_whole_words(babbler, tiny_bundle):
+    torch.manual_seed(2)
+    text = "Zorvik met Ana at Pixelstation, room X7."
+    restated = restate(babbler, tiny_bundle.dialogue, [text] * 64, asking=False)
+    words = re.findall(r"[^\W_]+", text)
+    values = [note.value for item in restated for note in item.notes]
+    assert len(values) > 10
+    assert {word for value in values for word in re.findall(r"[^\W_]+", value)} <= set(words)

@@ -229,7 +229,7 @@ class Resident:
         """`ask` for several questions at once; each is answered as if it were the only one."""
         start = time.perf_counter()
         for question in questions:
-            self._check_text(question)
+            self._check_text(question, whole=True)
         restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
         return self._answer([item.asked or "" for item in restated], start, memory)
 
@@ -330,7 +330,7 @@ class Resident:
         if self._closed:
             raise ValueError(f"the memory '{self.name}' is closed; open it anew with Resident.open")
 
-    def _check_text(self, text: str) -> None:
+    def _check_text(self, text: str, *, whole: bool = False) -> None:
         self._check_open()
         if not text.strip():
             raise ValueError("the text is empty; say something to be learned or answered")
@@ -339,10 +339,11 @@ class Resident:
         except UnicodeEncodeError:
             raise ValueError("the text holds characters that are not valid Unicode") from None
         allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
-        tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in sentences(text))
+        pieces = [text] if whole else sentences(text)
+        tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)
         if tokens > allowed:
             raise ValueError(
-                f"the text is too long: it has {tokens} tokens, and this model reads at most "
+                f"a sentence is too long: it has {tokens} tokens, and this model reads at most "
                 f"{allowed} at once (about {max(1, allowed * 2 // 3)} words); say it in shorter "
                 "pieces"
             )
