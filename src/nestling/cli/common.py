@@ -52,9 +52,14 @@ def open_memory(name: str, home: Path | None, model: Path | None, *, create: boo
     if not create:
         folder.require()
 
+    import torch
+
     from nestling.models.bundle import load_bundle
     from nestling.resident import Resident
 
+    # One token at a time through a small model: a second thread only waits, and on a busy machine
+    # the first one waits for it.
+    torch.set_num_threads(1)
     return Resident.open(name, home, model=load_bundle(model), create=create)
 
 
