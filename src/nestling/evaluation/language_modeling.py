@@ -73,7 +73,7 @@ def measure_language_modeling(
     seeds: Sequence[int] = (0,),
     tokens: int = 1_000_000,
     length: int = 256,
-    batch: int = 8,
+    batch: int = 4,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/language_modeling.json`.
@@ -95,8 +95,13 @@ def measure_language_modeling(
                 task = TextTask(
                     train, None, TextOptions(batch=batch, length=length, learn=learn), seed
                 )
+                steps = tokens // (batch * length)
                 loop = LoopOptions(
-                    steps=tokens // (batch * length), learning_rate=3e-3, seed=seed, log_every=50
+                    steps=steps,
+                    learning_rate=3e-3,
+                    warmup=max(1, steps // 10),
+                    seed=seed,
+                    log_every=50,
                 )
                 torch.manual_seed(seed)
                 model = Hope(settings)
@@ -107,7 +112,7 @@ def measure_language_modeling(
                     ).run()
                 seconds = time.perf_counter() - started
                 model.eval()
-                loss = held_out_loss(model, validation, length=length, learn=learn, windows=400)
+                loss = held_out_loss(model, validation, length=length, learn=learn, windows=200)
                 yield {
                     "data": corpus,
                     "model": name,

@@ -87,7 +87,7 @@ def measure_recall(
     model: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/recall.json`; each number of facts is asked 128 questions or more a seed."""
+    """Rows for `results/recall.json`; every number of facts is asked 128 questions a seed."""
     for seed in seeds:
         for phrasing in phrasings:
             yield from _one_seed(facts, seed, phrasing, model, progress)
