@@ -1,0 +1,47 @@
+"""Language models are compared at equal size, on equal data."""
+
+import pytest
+
+from nestling.evaluation import language_modeling as lm
+
+
+@pytest.mark.parametrize("name", lm.MODELS)
+def test_all_models_have_the_parameters_of_the_transformer(name):
+    wanted = lm.count(lm.settings_of("transformer"))
+    assert lm.count(lm.settings_of(name)) == pytest.approx(wanted, rel=0.002)
+
+
+def test_the_transformer_writes_nothing_and_hope_does():
+    written = {
+        name: any(level.is_written for level in lm.settings_of(name).levels) for name in lm.MODELS
+    }
+    assert written == {"transformer": False, "hope-attention": True, "hope": True}
+
+
+def test_a_small_comparison_gives_a_row_for_every_model(tmp_path, monkeypatch):
+    text = "the cat sat on the mat and the dog lay by the door. " * 40
+    for name in ("train.txt", "valid.txt"):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(lm, "CORPORA", {"tiny": (("train.txt",), ("valid.txt",))})
+    monkeypatch.setattr(lm, "VOCABULARY", 300)
+    monkeypatch.setattr(lm, "settings_of", lambda name: small(name))
+    rows = list(
+        lm.measure_language_modeling(tmp_path, corpora=["tiny"], tokens=256, length=32, batch=2)
+    )
+    assert [row["model"] for row in rows] == list(lm.MODELS)
+    assert {row["tokens"] for row in rows} == {256}
+    assert all(1 < row["perplexity"] < 400 for row in rows)
+
+
+def small(name):
+    return lm.replace(
+        lm.HopeSettings(
+            vocab_size=300,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            chunk_size=16,
+        ),
+        **lm.MODELS[name],
+    )
