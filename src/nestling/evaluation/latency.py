@@ -16,7 +16,7 @@ from nestling.resident import Resident
 
 Row = dict[str, Any]
 
-TURN = "My dog is called Pixel and he is lovely."
+TURN = "By the way, my dog is called Pixel."
 QUESTION = "What is my dog called?"
 
 
