@@ -83,7 +83,7 @@ def test_a_missing_or_broken_file_is_named(folder, name):
 
 
 def test_weights_of_another_shape_are_named(folder):
-    change_weights(folder, lambda tensors: tensors | {"norm.weight": torch.ones(3)})
+    change_weights(folder, lambda tensors: tensors | {"model.norm.weight": torch.ones(3)})
     with pytest.raises(ValueError, match=r"'norm.weight' is \(3,\) in the file and \(32,\)"):
         load_bundle(folder)
 
