@@ -9,8 +9,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from nestling.models.dialogue import SPECIAL_TOKENS
 
-SMALLEST = 256 + len(SPECIAL_TOKENS)
-
 
 def train_tokenizer(
     texts: Iterable[str], vocab_size: int, special_tokens: Sequence[str] = SPECIAL_TOKENS
