@@ -1,6 +1,7 @@
 """A run that is stopped and resumed is the run that was not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,11 +39,13 @@ def make_trainer(dialogue, folder, options=OPTIONS):
     return Trainer(Hope(settings), ToldFactsTask(dialogue, told, 0), options, folder)
 
 
-def test_a_resumed_run_gives_the_same_weights(dialogue, tmp_path):
-    whole = make_trainer(dialogue, tmp_path / "whole")
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_gives_the_same_weights(dialogue, tmp_path, optimizer):
+    options = replace(OPTIONS, optimizer=optimizer)
+    whole = make_trainer(dialogue, tmp_path / "whole", options)
     whole.run()
-    make_trainer(dialogue, tmp_path / "halves").run(until=4)
-    resumed = make_trainer(dialogue, tmp_path / "halves")
+    make_trainer(dialogue, tmp_path / "halves", options).run(until=4)
+    resumed = make_trainer(dialogue, tmp_path / "halves", options)
     assert resumed.step == 4
     resumed.run()
     for (name, one), (_, other) in zip(

@@ -13,6 +13,7 @@ from nestling.training.told_facts import (
     key_of,
     parse_key,
 )
+from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import split_of
 
@@ -231,3 +232,26 @@ def test_small_talk_states_no_fact() -> None:
 def test_a_wrong_split_is_refused() -> None:
     with pytest.raises(ValueError, match="held_out"):
         source(values="test")
+
+
+def test_slips_leave_values_and_names_as_they_are() -> None:
+    rng = random.Random(3)
+    source = FactSource(rng, slips=1.0)
+    for fact in source.facts(60):
+        text = source.telling([fact]).text
+        assert fact.value in text
+        assert fact.subject == "me" or fact.subject.removeprefix("my ") in text
+
+
+def test_slips_change_most_texts() -> None:
+    careful, careless = (FactSource(random.Random(4), slips=share) for share in (0.0, 1.0))
+    template = "{poss} favourite colour is {v}"
+    changed = sum(slip(random.Random(seed), template) != template for seed in range(50))
+    assert changed > 45
+    assert careful.small_talk().text != careless.small_talk().text
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_slips_beyond_all_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        FactSource(random.Random(0), slips=share)

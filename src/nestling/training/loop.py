@@ -1,4 +1,4 @@
-"""The outer loop: AdamW, schedule, log, checkpoints and exact resume.
+"""The outer loop: optimizers, schedule, log, checkpoints and exact resume.
 
 A run lives in one folder: `options.json`, `curve.jsonl` (one line per logged step), `checkpoint.pt`
 (weights, optimizer, task, step). Data depends on (seed, step) alone, so a run that was stopped and
@@ -55,7 +55,7 @@ class Trainer:
         self.model, self.task, self.options = model, task, options
         self.folder, self.report = Path(folder), report
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.optimizer = make_optimizer(model, options)
+        self.optimizers = make_optimizers(model, options)
         self.step = 0
         if self.checkpoint.is_file():
             self.resume()
@@ -68,7 +68,8 @@ class Trainer:
         """Go on from the folder's checkpoint; lines of the curve after it are dropped."""
         saved = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
         self.task.load_state_dict(saved["task"])
         self.step = saved["step"]
         curve = self.folder / "curve.jsonl"
@@ -83,7 +84,7 @@ class Trainer:
         torch.save(
             {
                 "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "task": self.task.state_dict(),
                 "step": self.step,
             },
@@ -117,18 +118,20 @@ class Trainer:
 
     def one_step(self, precision: torch.dtype) -> dict[str, float]:
         factor = schedule(self.step, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * factor * group["multiplier"]
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.options.learning_rate * factor * group["multiplier"]
         loss, numbers = self.task.loss(self.model, self.step, precision)
         if not bool(torch.isfinite(loss)):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.step}; "
                 f"lower the learning rate and resume from {self.checkpoint}"
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return {"loss": loss.item(), **numbers, "gradient_norm": norm.item()}
 
 
@@ -139,19 +142,26 @@ def schedule(step: int, options: LoopOptions) -> float:
     return warm * (1.0 if left >= 1.0 else options.drop * left)
 
 
-def make_optimizer(model: Hope, options: LoopOptions) -> torch.optim.AdamW:
-    """AdamW: matrices with weight decay, vectors and memories without, inner rates faster."""
-    decayed, plain, inner = [], [], []
+def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optimizer]:
+    """Matrices with weight decay, by Muon or AdamW; the rest by AdamW, inner rates faster."""
+    matrices, plain, inner = [], [], []
     for name, parameter in model.named_parameters():
         if name.startswith("writer."):
             inner.append(parameter)
         elif parameter.dim() == 2 and "embedding" not in name:
-            decayed.append(parameter)
+            matrices.append(parameter)
         else:
             plain.append(parameter)
+    decayed = {"params": matrices, "weight_decay": options.weight_decay, "multiplier": 1.0}
     groups = [
-        {"params": decayed, "weight_decay": options.weight_decay, "multiplier": 1.0},
         {"params": plain, "weight_decay": 0.0, "multiplier": 1.0},
         {"params": inner, "weight_decay": 0.0, "multiplier": options.rate_multiplier},
     ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, fused=True)
+    rate, betas = options.learning_rate, options.betas
+    if options.optimizer == "adamw":
+        return [torch.optim.AdamW([decayed, *groups], lr=rate, betas=betas, fused=True)]
+    return [
+        # Scaled so that an update is as large as one of AdamW at the same rate.
+        torch.optim.Muon([decayed], lr=rate, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True),
+    ]

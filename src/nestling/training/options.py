@@ -22,6 +22,7 @@ class LoopOptions:
         learning_rate: peak; warmed up over `warmup` steps, constant, then, over the last `decay`
             share of the run, from `drop` times the peak linearly to zero.
         rate_multiplier: factor on the learning rate of the inner rates and token strengths.
+        optimizer: "adamw", or "muon" for the matrices inside the blocks, AdamW for the rest.
         betas, weight_decay, clip: AdamW and gradient-norm clipping.
         precision: "float32" or "bfloat16" (autocast below the memory; writes stay float32).
         seed: of initialisation and data.
@@ -35,6 +36,7 @@ class LoopOptions:
     decay: float = 0.3
     drop: float = 1.0
     rate_multiplier: float = 5.0
+    optimizer: str = "adamw"
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -50,6 +52,8 @@ class LoopOptions:
             raise ValueError("steps, log_every and checkpoint_every are 1 or more")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer is 'adamw' or 'muon', got {self.optimizer!r}")
         if not 0 <= self.decay <= 1:
             raise ValueError(f"decay is a share of the run between 0 and 1, got {self.decay}")
 
@@ -67,6 +71,7 @@ class ToldFactsOptions:
         advance: recall (moving average) at which the next stage begins.
         writes: at most so many writes follow one another; beyond, turns share one.
         coarse_until: up to this step, all turns that fill a period share one write.
+        slips: share of clauses with a slip of the keyboard or the tongue.
     """
 
     turns: int = 64
@@ -77,6 +82,7 @@ class ToldFactsOptions:
     advance: float = 0.9
     writes: int = 18
     coarse_until: int = 0
+    slips: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))

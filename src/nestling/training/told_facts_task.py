@@ -130,7 +130,7 @@ class ToldFactsTask:
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one step and what is worth a line in the log."""
         rng = random.Random(f"told facts {self.seed} {step}")
-        source = FactSource(rng)
+        source = FactSource(rng, slips=self.options.slips)
         restating, restated = self.restating_loss(
             model, self.turns(source, rng, self.options.turns), precision
         )

@@ -131,6 +131,27 @@ NAMED_QUESTIONS: tuple[Ask, ...] = (
     ("which name does {poss} L go by", "which name {poss} L goes by"),
 )
 
+# Further ways to speak of people and pets; a relation takes those that fit it.
+KIN_QUESTIONS = (("what do people call {poss} L", "what people call {poss} L"),)
+PERSON_TELLINGS = (
+    "!{poss} L: {v}",
+    "by {v}, {subj} {mean|means} {poss} L",
+    "the one called {v} is {poss} L",
+    "{poss} L answers to {v}",
+)
+PET_TELLINGS = ("!{poss} L: {v}", "{poss} L answers to {v}", "{poss} L has the name {v}")
+AGAIN_QUESTIONS = (
+    ("what was {poss} L's name again", "what {poss} L's name was"),
+    ("which name did I give you for {poss} L", "which name I gave you for {poss} L"),
+)
+PERSON_QUESTIONS = (*AGAIN_QUESTIONS, ("who was {poss} L again", "who {poss} L was"))
+KIN_UPDATES = (
+    "{poss} L answers to {v} now, not {old}",
+    "{poss} L goes by {v} these days",
+)
+PERSON_UPDATES = ("these days {poss} L is {v}", "{v} has replaced {old} as {poss} L")
+PET_UPDATES = ("{poss} L answers to {v} now", "we renamed {poss} L from {old} to {v}")
+
 
 def person(
     label: str,

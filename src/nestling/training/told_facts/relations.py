@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from nestling.training.told_facts.relation import Relation
+from nestling.training.told_facts.relations_animals import ANIMALS
 from nestling.training.told_facts.relations_codes import CODES
+from nestling.training.told_facts.relations_family import FAMILY
 from nestling.training.told_facts.relations_favourites import FAVOURITES
-from nestling.training.told_facts.relations_people import ANIMALS, PEOPLE
+from nestling.training.told_facts.relations_people import PEOPLE
 from nestling.training.told_facts.relations_places import PLACES
 from nestling.training.told_facts.relations_self import SELF
 from nestling.training.told_facts.relations_things import THINGS
 
 RELATIONS: dict[str, Relation] = {
     relation.label: relation
-    for relation in (*SELF, *PEOPLE, *ANIMALS, *PLACES, *FAVOURITES, *THINGS, *CODES)
+    for relation in (*SELF, *FAMILY, *PEOPLE, *ANIMALS, *PLACES, *FAVOURITES, *THINGS, *CODES)
 }
 
 

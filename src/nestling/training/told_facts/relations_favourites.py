@@ -6,7 +6,19 @@ FAVOURITES: tuple[Relation, ...] = (
     favourite(
         "colour",
         "colour",
-        ["{subj} painted the bedroom {v}, {poss} favourite colour"],
+        [
+            "{subj} painted the bedroom {v}, {poss} favourite colour",
+            "{subj} {love|loves} {v} more than any other colour",
+            "if {subj} could wear only one colour, it would be {v}",
+            "the colour {subj} always {choose|chooses} for everything is {v}",
+            "nothing looks better to {obj} than the colour {v}",
+            "{v} is the colour {subj} {find|finds} most beautiful",
+        ],
+        [
+            ("which colour {do|does} {subj} love most", "which colour {subj} {love|loves} most"),
+            "the colour {subj} {find|finds} most beautiful",
+            ("which colour would {subj} always choose", "which colour {subj} would always choose"),
+        ],
         plural="colours",
     ),
     favourite(
@@ -15,8 +27,18 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "{subj} could eat {v} every day, it is {poss} favourite food",
             "there is nothing {subj} would rather eat than {v}",
+            "the best thing anyone can cook for {obj} is {v}",
+            "{v} is what {subj} {love|loves} to eat most",
+            "if {subj} could only eat one thing forever, it would be {v}",
+            "the dish {subj} {love|loves} most is {v}",
+            "nothing on a plate tastes better to {obj} than {v}",
         ],
-        [("what {do|does} {subj} like to eat most", "what {subj} {like|likes} to eat most")],
+        [
+            ("what {do|does} {subj} like to eat most", "what {subj} {like|likes} to eat most"),
+            ("which dish {do|does} {subj} love most", "which dish {subj} {love|loves} most"),
+            "the dish {subj} {like|likes} best",
+            "{poss} favourite dish",
+        ],
         plural="foods",
     ),
     favourite(
@@ -25,8 +47,21 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "there is nothing {subj} would rather drink than {v}",
             "{subj} always {order|orders} {v}, {poss} favourite drink",
+            "{v} is what {subj} {love|loves} to drink most",
+            "the drink {subj} {enjoy|enjoys} most is {v}",
+            "if {subj} could only drink one thing, it would be {v}",
+            "the drink {subj} always {order|orders} is {v}",
+            "for {obj}, no glass is better than one of {v}",
         ],
-        [("what {do|does} {subj} like to drink most", "what {subj} {like|likes} to drink most")],
+        [
+            ("what {do|does} {subj} like to drink most", "what {subj} {like|likes} to drink most"),
+            (
+                "which drink {do|does} {subj} always order",
+                "which drink {subj} always {order|orders}",
+            ),
+            "the drink {subj} {love|loves} most",
+            ("what would {subj} most like to drink", "what {subj} would most like to drink"),
+        ],
         plural="drinks",
     ),
     favourite(
@@ -35,8 +70,18 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "the best book {subj} ever read is {v}",
             "{subj} {have|has} read {v} many times, it is {poss} favourite book",
+            "no novel ever moved {obj} as much as {v}",
+            "the book {subj} {love|loves} most is {v}",
+            "{v} is the best book {subj} {have|has} ever read",
+            "the book {subj} could read again and again is {v}",
+            "on a desert island {subj} would want one book, {v}",
         ],
-        ["the best book {subj} ever read"],
+        [
+            "the best book {subj} ever read",
+            ("which book {do|does} {subj} love most", "which book {subj} {love|loves} most"),
+            ("what is the best book {subj} ever read", "what the best book {subj} ever read is"),
+            "the book {subj} could read again and again",
+        ],
         plural="books",
     ),
     favourite(
@@ -46,10 +91,18 @@ FAVOURITES: tuple[Relation, ...] = (
             "{poss} favourite movie is {v}",
             "the best film {subj} ever saw is {v}",
             "{v} is {poss} favourite movie",
+            "the movie {subj} {love|loves} most is {v}",
+            "{v} is the best movie {subj} {have|has} ever seen",
+            "the film {subj} could watch again and again is {v}",
+            "{subj} {have|has} seen {v} a dozen times, it is {poss} favourite film",
+            "no other movie comes close to {v} for {obj}",
         ],
         [
             "{poss} favourite movie",
             ("which movie {do|does} {subj} like best", "which movie {subj} {like|likes} best"),
+            ("what is the best film {subj} ever saw", "what the best film {subj} ever saw is"),
+            "the film {subj} could watch again and again",
+            ("what is {poss} favourite movie", "what {poss} favourite movie is"),
         ],
         plural="films",
     ),
@@ -59,6 +112,19 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "the song {subj} always {sing|sings} in the shower is {v}",
             "the best song {subj} ever heard is {v}",
+            "the song {subj} {play|plays} on repeat is {v}",
+            "{v} is the best song {subj} {know|knows}",
+            "the tune {subj} {love|loves} most is {v}",
+            "when {v} comes on, {subj} {sing|sings} along, it is {poss} favourite song",
+            "the song that makes {obj} happiest is {v}",
+        ],
+        [
+            ("what is the best song {subj} ever heard", "what the best song {subj} ever heard is"),
+            "the song {subj} {love|loves} most",
+            (
+                "which song {do|does} {subj} play on repeat",
+                "which song {subj} {play|plays} on repeat",
+            ),
         ],
         plural="songs",
     ),
@@ -68,32 +134,83 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "{subj} {follow|follows} {v} more than any other sport",
             "{v} is the sport {subj} {love|loves} most",
+            "the sport {subj} {enjoy|enjoys} most is {v}",
+            "for {obj}, the best sport in the world is {v}",
+            "the sport that excites {obj} most is {v}",
+            "{v} is the sport {subj} {care|cares} about most",
         ],
-        ["the sport {subj} {love|loves} most"],
+        [
+            "the sport {subj} {love|loves} most",
+            ("which sport {do|does} {subj} enjoy most", "which sport {subj} {enjoy|enjoys} most"),
+            ("which sport {do|does} {subj} love most", "which sport {subj} {love|loves} most"),
+            "the sport that excites {obj} most",
+        ],
         plural="sports",
     ),
     favourite(
         "season",
         "season",
-        ["the time of year {subj} {love|loves} most is {v}"],
+        [
+            "the time of year {subj} {love|loves} most is {v}",
+            "the best time of the year for {obj} is {v}",
+            "{v} is the time of year {subj} {like|likes} best",
+            "{subj} {look|looks} forward to {v} all year, it is {poss} favourite season",
+            "{v} is {poss} favourite time of year",
+        ],
         [
             (
                 "which time of year {do|does} {subj} love most",
                 "which time of year {subj} {love|loves} most",
-            )
+            ),
+            "{poss} favourite time of year",
+            "the time of year {subj} {love|loves} most",
+            (
+                "what time of year {do|does} {subj} enjoy most",
+                "what time of year {subj} {enjoy|enjoys} most",
+            ),
         ],
         plural="seasons",
     ),
     favourite(
         "animal",
         "animal",
-        ["{subj} {find|finds} no animal more beautiful than {v}"],
+        [
+            "{subj} {find|finds} no animal more beautiful than {v}",
+            "{v} are the animals {subj} {like|likes} best",
+            "the animals {subj} {love|loves} most are {v}",
+            "there are no animals {subj} {love|loves} more than {v}",
+            "the creatures {subj} {adore|adores} most are {v}",
+            "in the whole animal kingdom, {subj} {love|loves} {v} most",
+        ],
+        [
+            ("which animals {do|does} {subj} love most", "which animals {subj} {love|loves} most"),
+            "the animal {subj} {adore|adores} most",
+            (
+                "which animals {do|does} {subj} find most beautiful",
+                "which animals {subj} {find|finds} most beautiful",
+            ),
+        ],
         plural="animals",
     ),
     favourite(
         "flower",
         "flower",
-        ["{subj} always {plant|plants} {v}, {poss} favourite flower"],
+        [
+            "{subj} always {plant|plants} {v}, {poss} favourite flower",
+            "the flowers {subj} {love|loves} most are {v}",
+            "the best bouquet for {obj} is one made of {v}",
+            "{subj} {think|thinks} the prettiest flowers are {v}",
+            "in the flower shop {subj} always {choose|chooses} {v}",
+            "no flowers smell or look better to {obj} than {v}",
+        ],
+        [
+            ("which flowers {do|does} {subj} love most", "which flowers {subj} {love|loves} most"),
+            "the flower {subj} {find|finds} prettiest",
+            (
+                "which flowers should be in a bouquet for {obj}",
+                "which flowers should be in a bouquet for {obj}",
+            ),
+        ],
         plural="flowers",
     ),
     favourite(
@@ -102,12 +219,26 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "{subj} {love|loves} eating at {v}, {poss} favourite restaurant",
             "the restaurant {subj} {go|goes} to most is {v}",
+            "the place where {subj} {like|likes} to eat out most is {v}",
+            "for a special dinner {subj} always {choose|chooses} {v}, {poss} favourite restaurant",
+            "{v} is the restaurant {subj} {love|loves} most",
+            "nowhere cooks better for {obj} than the restaurant {v}",
+            "{v} is where {subj} most {enjoy|enjoys} eating out",
         ],
         [
             (
                 "where {do|does} {subj} like to eat out most",
                 "where {subj} {like|likes} to eat out most",
-            )
+            ),
+            (
+                "which restaurant {do|does} {subj} go to most",
+                "which restaurant {subj} {go|goes} to most",
+            ),
+            "{poss} favourite place to eat out",
+            (
+                "which restaurant {do|does} {subj} enjoy most",
+                "which restaurant {subj} {enjoy|enjoys} most",
+            ),
         ],
         plural="restaurants",
     ),
@@ -117,19 +248,45 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "{subj} {listen|listens} to {v} all day, {poss} favourite band",
             "{subj} {am|is} the biggest fan of the band {v}",
+            "the band {subj} {listen|listens} to most is {v}",
+            "no other band means as much to {obj} as {v}",
+            "{v} is the band {subj} would most like to see live",
+            "{subj} {own|owns} every album by {v}, {poss} favourite band",
+            "the best band in the world for {obj} is {v}",
         ],
         [
             (
                 "which band {do|does} {subj} listen to most",
                 "which band {subj} {listen|listens} to most",
-            )
+            ),
+            ("which band {do|does} {subj} love most", "which band {subj} {love|loves} most"),
+            "the band {subj} {listen|listens} to most",
+            (
+                "which band's music {do|does} {subj} like most",
+                "which band's music {subj} {like|likes} most",
+            ),
         ],
         plural="bands",
     ),
     favourite(
         "city",
         "place",
-        ["{subj} would go back to {v} any time, it is {poss} favourite city"],
+        [
+            "{subj} would go back to {v} any time, it is {poss} favourite city",
+            "the city {subj} {love|loves} most is {v}",
+            "no other city is as beautiful to {obj} as {v}",
+            "for {obj}, the best city in the world is {v}",
+            "the city {subj} would most like to see again is {v}",
+            "{v} is the city that won {poss} heart",
+        ],
+        [
+            ("which city {do|does} {subj} love most", "which city {subj} {love|loves} most"),
+            "the city {subj} {love|loves} most",
+            (
+                "which city {do|does} {subj} find most beautiful",
+                "which city {subj} {find|finds} most beautiful",
+            ),
+        ],
         plural="cities",
     ),
     favourite(
@@ -138,19 +295,45 @@ FAVOURITES: tuple[Relation, ...] = (
         [
             "{subj} could play {v} all day, it is {poss} favourite game",
             "the game {subj} {play|plays} most is {v}",
+            "the game {subj} {enjoy|enjoys} most is {v}",
+            "on game night {subj} always {choose|chooses} {v}",
+            "{v} is the game {subj} never {get|gets} tired of",
+            "for {obj}, the best game ever made is {v}",
+            "the game {subj} always {come|comes} back to is {v}",
         ],
-        [("which game {do|does} {subj} play most", "which game {subj} {play|plays} most")],
+        [
+            ("which game {do|does} {subj} play most", "which game {subj} {play|plays} most"),
+            ("which game {do|does} {subj} enjoy most", "which game {subj} {enjoy|enjoys} most"),
+            "the game {subj} never {get|gets} tired of",
+            (
+                "what {do|does} {subj} always choose on game night",
+                "what {subj} always {choose|chooses} on game night",
+            ),
+        ],
         plural="games",
     ),
     favourite(
         "ice cream flavour",
         "ice_cream",
-        ["the ice cream {subj} always {order|orders} is {v}"],
+        [
+            "the ice cream {subj} always {order|orders} is {v}",
+            "{poss} favourite ice cream is {v}",
+            "at the ice cream parlour {subj} always {ask|asks} for {v}",
+            "the ice cream {subj} {love|loves} most is {v}",
+            "in a cone {subj} {want|wants} {v} and no other ice cream",
+            "the best scoop of ice cream for {obj} is {v}",
+        ],
         [
             (
                 "which ice cream {do|does} {subj} always order",
                 "which ice cream {subj} always {order|orders}",
-            )
+            ),
+            "{poss} favourite ice cream",
+            (
+                "which ice cream {do|does} {subj} love most",
+                "which ice cream {subj} {love|loves} most",
+            ),
+            ("which ice cream {do|does} {subj} ask for", "which ice cream {subj} {ask|asks} for"),
         ],
         plural="ice cream flavours",
     ),

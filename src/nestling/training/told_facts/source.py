@@ -10,6 +10,7 @@ from nestling.training.told_facts import frames
 from nestling.training.told_facts.facts import Fact, Question, Telling, key_of
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS, parse_key
+from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
 from nestling.training.told_facts.templates import TellingTemplate
@@ -35,15 +36,26 @@ class FactSource:
     """Draws facts, tellings and questions reproducibly.
 
     `values` is the split of the values and names, `phrasings` that of templates and frames:
-    "train" or "held_out". Raises ValueError for any other split.
+    "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue.
+    Raises ValueError for any other split or share.
     """
 
-    def __init__(self, rng: random.Random, *, values: str = "train", phrasings: str = "train"):
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        values: str = "train",
+        phrasings: str = "train",
+        slips: float = 0.0,
+    ):
+        if not 0 <= slips <= 1:
+            raise ValueError(f"slips is a share between 0 and 1, got {slips}")
         check_split("values", values)
         check_split("phrasings", phrasings)
         self._rng = rng
         self._values = values
         self._phrasings = phrasings
+        self._slips = slips
         # Kin words are grammar, as relations are: all of them are seen in training.
         self._kin = KIN
 
@@ -168,13 +180,17 @@ class FactSource:
         if pick < 0.5 or (pick < 0.58 and not template.noun and template.said is None):
             opener = self._frame(frames.QUESTION_OPENERS) if rng.random() < 0.25 else ""
             forms = template.indirect if template.noun and rng.random() < 0.4 else template.direct
-            text = opener + _after(opener, forms.fill(rng, subject, casual=casual)) + "?"
+            text = (
+                opener
+                + _after(opener, forms.fill(rng, subject, casual=casual, slips=self._slips))
+                + "?"
+            )
         elif pick < 0.58 and template.said is not None:
-            text = template.said.fill(rng, subject, casual=casual) + "?"
+            text = template.said.fill(rng, subject, casual=casual, slips=self._slips) + "?"
         else:
             table = frames.INDIRECT_NOUN if template.noun else frames.INDIRECT
             text = self._frame(table).replace(
-                "*", template.indirect.fill(rng, subject, casual=casual)
+                "*", template.indirect.fill(rng, subject, casual=casual, slips=self._slips)
             )
         if casual:
             text = text.rstrip("?.") + ("?" if rng.random() < 0.3 else "")
@@ -190,7 +206,10 @@ class FactSource:
 
     def small_talk(self) -> Telling:
         """A turn that states no fact and asks for none."""
-        return Telling(self._rng.choice(SMALL_TALK[self._phrasings]), ())
+        text = self._rng.choice(SMALL_TALK[self._phrasings])
+        if self._slips and self._rng.random() < self._slips:
+            text = slip(self._rng, text)
+        return Telling(text, ())
 
     def _person(self) -> str:
         """A subject other than the speaker: kin or a first name."""
@@ -233,7 +252,7 @@ class FactSource:
         """One telling between an opener and a closer, sometimes careless about case and stop."""
         rng = self._rng
         casual = rng.random() < 0.12
-        body = template.forms.fill(rng, fact.subject, fact.value, old, casual)
+        body = template.forms.fill(rng, fact.subject, fact.value, old, casual, self._slips)
         opener = ""
         question = False
         if rng.random() < 0.5:
@@ -276,7 +295,9 @@ class FactSource:
         text, previous, previous_shares = "", None, False
         for place, fact in enumerate(facts):
             template = self._clause(fact)
-            body = template.forms.fill(rng, fact.subject, fact.value, casual=casual)
+            body = template.forms.fill(
+                rng, fact.subject, fact.value, casual=casual, slips=self._slips
+            )
             shared = template.shared
             if place == 0:
                 text = body if casual or template.forms.value_first else _capital(body)
@@ -288,7 +309,9 @@ class FactSource:
                 link = joint if last or ". " in joint else ", "
                 same = previous is not None and previous.subject == fact.subject
                 if same and shared and previous_shares and last and rng.random() < 0.5:
-                    body = shared.fill(rng, fact.subject, fact.value, casual=casual)
+                    body = shared.fill(
+                        rng, fact.subject, fact.value, casual=casual, slips=self._slips
+                    )
                     link = " and "
                 elif not casual and not template.forms.value_first:
                     body = _after(link, body)

@@ -17,6 +17,8 @@ import random
 import re
 from dataclasses import dataclass
 
+from nestling.training.told_facts.slips import slip
+
 _AGREEMENT = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 _CONTRACTIONS = (
     ("I am ", "I'm "),
@@ -59,19 +61,32 @@ class Forms:
     value_first: bool
 
     def fill(
-        self, rng: random.Random, subject: str, value: str = "", old: str = "", casual: bool = False
+        self,
+        rng: random.Random,
+        subject: str,
+        value: str = "",
+        old: str = "",
+        casual: bool = False,
+        slips: float = 0.0,
     ) -> str:
-        """The text about `subject`; it starts in lower case unless a name or the value leads."""
+        """The text about `subject`; it starts in lower case unless a name or the value leads.
+
+        `slips` is the chance of one slip of the keyboard or the tongue.
+        """
         article = "an" if value[:1] in "aeiouAEIOU" and value else "a"
         if subject == "me":
             forms = self.first_casual if casual else self.first
-            form = forms[int(rng.random() * len(forms))]
+            form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
             return form.format(v=value, old=old, a=article)
         forms = self.third_casual if casual else self.third
-        form = forms[int(rng.random() * len(forms))]
+        form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
         return form.format(
             v=value, old=old, a=article, subj=subject, obj=subject, poss=subject + "'s"
         )
+
+
+def _with_slip(rng: random.Random, form: str, chance: float) -> str:
+    return slip(rng, form) if chance and rng.random() < chance else form
 
 
 def _their(text: str) -> str:
