@@ -24,6 +24,24 @@ LEVELS = {
         Level("scene", period=8, rate=2.0, reset="context"),
         Level("fast", period=4, rate=4.0),
     ),
+    "rules_with_inputs": (
+        Level(
+            "fast", period=4, rule="delta_gradient_descent", rate=2.0, rule_options={"scale": 3.0}
+        ),
+        Level("other", period=4, rule="delta_momentum", rate=2.0, rule_options={"key": "input"}),
+        Level("slow", period=8, rule="momentum", rate=1.0),
+    ),
+    "rules_orthogonal": (
+        Level("fast", period=4, rule="muon", rate=0.3),
+        Level("other", period=4, rule="m3", rate=0.3, rule_options={"period": 2}),
+        Level("slow", period=8, rule="adamw", rate=0.3),
+    ),
+    "rules_deep": (
+        Level("fast", period=4, rule="deep_momentum", rate=2.0, rule_options={"hidden": 3}),
+        Level("other", period=4, rule="delta_momentum", rate=2.0),
+        Level("slow", period=8, rule="preconditioned_momentum", rate=0.1),
+        Level("slower", period=8, rule="higher_order_momentum", rate=1.0),
+    ),
     "all_parts": (Level("fast", period=4, rate=2.0, written=("gate", "up", "down")),),
 }
 

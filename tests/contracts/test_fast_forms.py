@@ -40,17 +40,28 @@ class NaiveReader:
         self.gathered_pairs = dict.fromkeys(self.levels, 0)
         self.waiting = []
         self.last = None
+        self.kept = {
+            (name, part): model.writer.rule(name, part).init_one(weight)
+            for (name, part), weight in weights.items()
+        }
 
     def weight(self, name, part):
         weight = getattr(self.model.blocks[-1].memory.levels[name], part).weight
         return weight + self.delta[name, part] if (name, part) in self.delta else weight
 
-    def logits(self, x):
+    def chain(self, x):
+        """The output of the levels, and what each projection was given."""
+        inputs = {}
         for name, mlp in self.model.blocks[-1].memory.levels.items():
             n = rms_norm(x, mlp.norm)
             key = silu(self.weight(name, "gate") @ n) * (self.weight(name, "up") @ n)
-            x = x + self.weight(name, "down") @ rms_norm(key, mlp.key_norm)
-        return self.model.head.weight @ rms_norm(x, self.model.norm)
+            key = rms_norm(key, mlp.key_norm)
+            inputs |= {(name, "gate"): n, (name, "up"): n, (name, "down"): key}
+            x = x + self.weight(name, "down") @ key
+        return x, inputs
+
+    def logits(self, x):
+        return self.model.head.weight @ rms_norm(self.chain(x)[0], self.model.norm)
 
     def strength(self, x):
         linear = self.model.writer.strength
@@ -77,21 +88,35 @@ class NaiveReader:
             found = torch.autograd.grad(loss, list(self.delta.values()), create_graph=True)
             for key, grad in zip(grads, found, strict=True):
                 grads[key] = grads[key] + grad
+        rows = {
+            key: torch.stack(
+                [self.strength(h).sqrt() * self.chain(h)[1][key] for h, _ in self.waiting]
+            )
+            for key in self.delta
+        }
         for name, level in self.levels.items():
             self.gathered_pairs[name] += len(self.waiting)
             due = level.period == self.fastest or self.gathered_pairs[name] >= level.period
             for part in level.written:
                 self.gathered[name, part] = self.gathered[name, part] + grads[name, part]
                 if due:
-                    self.step(name, part)
+                    self.step(name, part, rows[name, part])
             if due:
                 self.gathered_pairs[name] = 0
         self.waiting = []
 
-    def step(self, name, part):
+    def step(self, name, part, rows):
+        """Plain gradient descent in its own words; any other rule on this one matrix."""
         delta, width = self.delta[name, part], self.weight(name, part).shape[1]
         rate = self.model.writer.log_rate[f"{name}_{part}"].exp() / width
-        self.delta[name, part] = delta - rate * self.gathered[name, part]
+        grad = self.gathered[name, part]
+        if self.levels[name].rule == "gradient_descent":
+            self.delta[name, part] = delta - rate * grad
+        else:
+            rule = self.model.writer.rule(name, part)
+            self.delta[name, part], self.kept[name, part] = rule.update_one(
+                grad, self.kept[name, part], delta, rows
+            )
         self.gathered[name, part] = torch.zeros_like(delta)
 
     def end_turn(self):
@@ -164,7 +189,8 @@ def test_reading_and_writing_equal_the_token_loop(model, learned):
     for read in (read_fast, read_naively):
         logits, deltas = read(model, turns, masks)
         loss = weighted(logits) + weighted(deltas.values())
-        results.append((logits, deltas, torch.autograd.grad(loss, parameters)))
+        slopes = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        results.append((logits, deltas, slopes))
     assert all(delta.abs().amax() > 1e-3 for delta in results[1][1].values())
     close(results[0][0], results[1][0])
     close(results[0][1], results[1][1])
@@ -173,7 +199,9 @@ def test_reading_and_writing_equal_the_token_loop(model, learned):
         model.named_parameters(), results[0][2], results[1][2], strict=True
     ):
         size = float(naive.abs().amax())
-        assert size > 0, name
+        # What a slow level retains counts from its second write on, which may be yet to come.
+        assert size > 0 or name.startswith("writer.learned.slow"), name
+        size = max(size, 1e-6)
         close(fast / size, naive / size, msg=lambda text, name=name: f"{name}: {text}")
 
 

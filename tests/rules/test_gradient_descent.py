@@ -1,6 +1,7 @@
 import torch
 
-from nestling.rules import RULES, GradientDescent
+from nestling.rules import RULES
+from nestling.rules import GradientDescentRule as GradientDescent
 
 
 def test_it_is_found_by_name():

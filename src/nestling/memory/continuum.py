@@ -42,11 +42,17 @@ class LevelMLP(nn.Module):
     def forward(self, x: Tensor, deltas: Deltas | None = None) -> Tensor:
         """x [B, T, d] -> [B, T, d]; `deltas` maps "gate", "up", "down" to [B, out, in]."""
         deltas = deltas or {}
+        key = self.inputs(x, deltas)["down"]
+        return x + adapted_linear(key, self.down.weight, deltas.get("down"))
+
+    def inputs(self, x: Tensor, deltas: Deltas | None = None) -> dict[str, Tensor]:
+        """What each projection is given for x [B, T, d], as rules that need inputs want it."""
+        deltas = deltas or {}
         n = self.norm(x)
         gate = adapted_linear(n, self.gate.weight, deltas.get("gate"))
         up = adapted_linear(n, self.up.weight, deltas.get("up"))
         key = self.key_norm((F.silu(gate) * up).to(x.dtype))
-        return x + adapted_linear(key, self.down.weight, deltas.get("down"))
+        return {"gate": n, "up": n, "down": key}
 
     def delta_shapes(self) -> dict[str, tuple[int, int]]:
         """Shape of each delta of one sequence; empty for a static level."""
@@ -78,6 +84,16 @@ class ContinuumMemory(nn.Module):
         for name, mlp in self.named_levels().items():
             x = mlp(x, deltas.get(name))
         return x
+
+    def layer_inputs(
+        self, x: Tensor, deltas: Mapping[str, Deltas] | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        """What the projections of every level are given for x [B, T, d], by level and name."""
+        deltas, found = deltas or {}, {}
+        for name, mlp in self.named_levels().items():
+            found[name] = mlp.inputs(x, deltas.get(name))
+            x = mlp(x, deltas.get(name))
+        return found
 
     def named_levels(self) -> dict[str, LevelMLP]:
         """The MLPs by the name of their level, fast first."""

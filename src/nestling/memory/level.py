@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
+
+from nestling.rules import RULES, Rule
 
 WRITABLE = ("gate", "up", "down")
 
@@ -20,6 +23,8 @@ class Level:
         period: learned tokens between two writes; 0 means never written while reading (static).
         rule: update rule by name (`nestling.rules.RULES`).
         rate: inner learning rate at the start of training; it is learned from there.
+        rule_options: fields of the rule beside the rate, for example `{"alpha": 0.5}`; what the
+            rule names in LEARNED is learned from there, one number for each projection.
         reset: `"never"` keeps the delta when the context is emptied, `"context"` empties it too.
         written: which projections of the MLP carry a delta, of "gate", "up", "down".
 
@@ -31,11 +36,13 @@ class Level:
     period: int = 64
     rule: str = "gradient_descent"
     rate: float = 1.0
+    rule_options: Mapping[str, Any] = field(default_factory=dict)
     reset: Literal["never", "context"] = "never"
     written: tuple[str, ...] = ("down",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "written", tuple(self.written))
+        object.__setattr__(self, "rule_options", dict(self.rule_options))
         if not self.name.isidentifier():
             raise ValueError(f"a level's name is a plain word such as 'fast', got {self.name!r}")
         if hasattr(nn.ModuleDict(), self.name):
@@ -55,6 +62,28 @@ class Level:
                 f"level '{self.name}': written names some of {WRITABLE}, got {self.written}"
             )
 
+        self._check_rule()
+
+    def _check_rule(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(
+                f"level '{self.name}': rule is one of {sorted(RULES)}, got {self.rule!r}"
+            )
+        rule = RULES[self.rule]
+        if unknown := sorted(set(self.rule_options) - set(rule.option_names())):
+            raise ValueError(
+                f"level '{self.name}': the rule '{self.rule}' has no option {', '.join(unknown)}; "
+                f"it has {', '.join(rule.option_names())}"
+            )
+        try:
+            self.make_rule(self.rate)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"level '{self.name}': {error}") from error
+
+    def make_rule(self, rate: float | Tensor, **learned: Tensor) -> Rule:
+        """The rule of this level at a rate, with what is learned in place of the options."""
+        return RULES[self.rule](rate=rate, **{**self.rule_options, **learned})
+
     @property
     def is_written(self) -> bool:
         return self.period > 0
@@ -64,7 +93,7 @@ class Level:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Level:
-        known = {field.name for field in fields(cls)}
+        known = {item.name for item in fields(cls)}
         unknown = set(values) - known
         if unknown:
             raise ValueError(f"a level has no {sorted(unknown)}; it has {sorted(known)}")

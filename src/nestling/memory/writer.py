@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nestling.memory.continuum import ContinuumMemory
 from nestling.memory.state import MemoryState
 from nestling.ops.packing import append_rows, left_align, slice_rows, take_rows
-from nestling.rules import RULES
+from nestling.rules import RULES, Rule
 
 PairLoss = Callable[[Tensor, Tensor, Mapping[str, Mapping[str, Tensor]]], Tensor]
 """(hidden [B, P, d], targets [B, P], deltas) -> next-token loss of each pair [B, P]."""
@@ -35,6 +35,7 @@ class MemoryWriter(nn.Module):
             name: mlp.level for name, mlp in memory.named_levels().items() if mlp.level.is_written
         }
         self._shapes = {name: memory.named_levels()[name].delta_shapes() for name in self.levels}
+        self._layer_inputs = memory.layer_inputs
         self.hidden_size = hidden_size
         self.period = min((level.period for level in self.levels.values()), default=0)
         self.strength = nn.Linear(hidden_size, 1)
@@ -45,10 +46,30 @@ class MemoryWriter(nn.Module):
                 for part in shapes
             }
         )
+        self.learned = nn.ParameterDict(
+            {
+                f"{name}_{part}_{option}": nn.Parameter(torch.zeros(()))
+                for name, shapes in self._shapes.items()
+                for part in shapes
+                for option in self._learned_options(name)
+            }
+        )
+        self._rule_leaves = {
+            name: {
+                part: self.levels[name]
+                .make_rule(1.0)
+                .init_one(torch.empty(1, *shape, device="meta"))
+                for part, shape in shapes.items()
+            }
+            for name, shapes in self._shapes.items()
+        }
+        self._needs_inputs = any(
+            level.make_rule(1.0).needs_inputs for level in self.levels.values()
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """strength: zero (every token counts 1 at first); rates: the levels' own `rate`.
+        """strength: zero (every token counts 1 at first); rates and options: those of the levels.
 
         A rate is relative to the width of its input, since keys are normalised per unit.
         """
@@ -57,6 +78,15 @@ class MemoryWriter(nn.Module):
         for name, level in self.levels.items():
             for part in self._shapes[name]:
                 nn.init.constant_(self.log_rate[f"{name}_{part}"], math.log(max(level.rate, 1e-30)))
+                for option, kind in self._learned_options(name).items():
+                    start = float(getattr(level.make_rule(1.0), option))
+                    raw = self.learned[f"{name}_{part}_{option}"]
+                    nn.init.constant_(raw, _to_raw(start, kind))
+
+    def _learned_options(self, name: str) -> dict[str, str]:
+        """What the level's rule learns beside its rate, and how each number is bounded."""
+        learned = RULES[self.levels[name].rule].LEARNED
+        return {option: kind for option, kind in learned.items() if option != "rate"}
 
     # -- shapes of the state -------------------------------------------------------------------
 
@@ -86,6 +116,9 @@ class MemoryWriter(nn.Module):
             scope = self._scope(name)
             for part, shape in parts.items():
                 shapes[f"{scope}.delta.{name}.{part}"] = (shape, None)
+                for leaf, meta in self._rule_leaves[name][part].items():
+                    dtype = None if meta.is_floating_point() else meta.dtype
+                    shapes[f"{scope}.rule.{name}.{part}.{leaf}"] = (tuple(meta.shape[1:]), dtype)
                 if not self._is_fastest(name):
                     shapes[f"{scope}.gradient.{name}.{part}"] = (shape, None)
             if not self._is_fastest(name):
@@ -113,10 +146,22 @@ class MemoryWriter(nn.Module):
         learned = self.log_rate[f"{name}_{part}"].exp()
         return learned * scale if level.rate > 0 else learned * 0.0
 
+    def rule(self, name: str, part: str) -> Rule:
+        """The rule of a projection, with its learned rate and options."""
+        learned = {
+            option: _from_raw(self.learned[f"{name}_{part}_{option}"], kind)
+            for option, kind in self._learned_options(name).items()
+        }
+        return self.levels[name].make_rule(self.rate(name, part), **learned)
+
     def _gradients(
         self, state: Mapping[str, Tensor], pair_loss: PairLoss, hidden, targets, mask
-    ) -> dict[str, dict[str, Tensor]]:
-        """Gradient of the summed, weighted pair losses at the present deltas, per sequence."""
+    ) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Tensor]]]:
+        """Gradient of the summed, weighted pair losses at the present deltas, per sequence.
+
+        With it the inputs of the written layers [B, P, in], scaled so that their products are
+        weighted like the losses; empty if no rule asks for them.
+        """
         create_graph = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.enable_grad():
             if not create_graph:
@@ -134,7 +179,17 @@ class MemoryWriter(nn.Module):
             grads = iter(
                 torch.autograd.grad((loss * weight).sum(), flat, create_graph=create_graph)
             )
-            return {name: {part: next(grads) for part in parts} for name, parts in deltas.items()}
+            gradients = {
+                name: {part: next(grads) for part in parts} for name, parts in deltas.items()
+            }
+            if not self._needs_inputs:
+                return gradients, {}
+            weight = weight.clamp_min(1e-30).sqrt()[..., None] * mask[..., None]
+            rows = self._layer_inputs(hidden, deltas)
+            return gradients, {
+                name: {part: rows[name][part] * weight for part in parts}
+                for name, parts in deltas.items()
+            }
 
     def write(
         self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
@@ -144,12 +199,12 @@ class MemoryWriter(nn.Module):
         Sequences without a pair stay as they are; slower levels gather, and are written when
         their period is full.
         """
-        gradients = self._gradients(state, pair_loss, hidden, targets, mask)
+        gradients, inputs = self._gradients(state, pair_loss, hidden, targets, mask)
         pairs = mask.sum(1)
         leaves: dict[str, Tensor] = {}
         for name, grads in gradients.items():
             if self._is_fastest(name):
-                leaves |= self._updated(state, name, grads, pairs > 0)
+                leaves |= self._updated(state, name, grads, pairs > 0, inputs.get(name, {}))
                 continue
             scope = self._scope(name)
             total = {
@@ -164,7 +219,7 @@ class MemoryWriter(nn.Module):
         self, state: MemoryState, name: str, total: dict[str, Tensor], count: Tensor, period: int
     ) -> dict[str, Tensor]:
         scope, due = self._scope(name), count >= period
-        leaves = self._updated(state, name, total, due)
+        leaves = self._updated(state, name, total, due, {})
         for part, gradient in total.items():
             leaves[f"{scope}.gradient.{name}.{part}"] = _where(
                 due, torch.zeros_like(gradient), gradient
@@ -173,14 +228,25 @@ class MemoryWriter(nn.Module):
         return leaves
 
     def _updated(
-        self, state: MemoryState, name: str, grads: dict[str, Tensor], due: Tensor
+        self,
+        state: MemoryState,
+        name: str,
+        grads: dict[str, Tensor],
+        due: Tensor,
+        inputs: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
+        """The level's delta and rule state after a write of the sequences that are due [B]."""
         scope, old = self._scope(name), self.deltas(state)[name]
         leaves = {}
         for part, delta in old.items():
-            rule = RULES[self.levels[name].rule](self.rate(name, part))
-            new, _ = rule.update({part: grads[part]}, {}, {part: delta})
-            leaves[f"{scope}.delta.{name}.{part}"] = _where(due, new[part], delta)
+            prefix = f"{scope}.rule.{name}.{part}."
+            kept = {leaf: state[prefix + leaf] for leaf in self._rule_leaves[name][part]}
+            new, new_kept = self.rule(name, part).update_one(
+                grads[part], kept, delta, inputs.get(part)
+            )
+            leaves[f"{scope}.delta.{name}.{part}"] = _where(due, new, delta)
+            for leaf, value in new_kept.items():
+                leaves[prefix + leaf] = _where(due, value, kept[leaf])
         return leaves
 
     # -- the stream of pairs -------------------------------------------------------------------
@@ -335,6 +401,19 @@ class _PairGrid:
 
     def _slice(self, rows: Tensor, start: Tensor) -> Tensor:
         return slice_rows(rows, start, self.period, self.total)
+
+
+def _to_raw(value: float, kind: str) -> float:
+    """The free number that `_from_raw` maps to `value`."""
+    if kind == "positive":
+        return math.log(max(value, 1e-6))
+    share = min(max(value, 1e-4), 1 - 1e-4)
+    return math.log(share / (1 - share))
+
+
+def _from_raw(raw: Tensor, kind: str) -> Tensor:
+    """A positive number, or a share between 0 and 1."""
+    return raw.exp() if kind == "positive" else torch.sigmoid(raw)
 
 
 def _ordinary(x: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nestling.memory.level import Level
-from nestling.rules import RULES
 
 MIXERS = ("self_modifying", "attention")
 
@@ -97,14 +96,16 @@ class HopeSettings:
         names = [level.name for level in self.levels]
         if len(set(names)) != len(names):
             raise ValueError(f"levels need different names, got {names}")
-        for level in self.levels:
-            if level.rule not in RULES:
-                raise ValueError(
-                    f"level '{level.name}': rule is one of {sorted(RULES)}, got {level.rule!r}"
-                )
         periods = [level.period for level in self.levels if level.is_written]
         if any(period % min(periods) for period in periods):
             raise ValueError(f"every period is a multiple of the fastest one, got {periods}")
+        for level in self.levels:
+            if level.period > min(periods, default=0) and level.make_rule(1.0).needs_inputs:
+                raise ValueError(
+                    f"level '{level.name}': the rule '{level.rule}' needs the layer's inputs, "
+                    f"which are gone when a slower level is written; give it the fastest period, "
+                    f"{min(periods)}, or another rule"
+                )
 
     @property
     def mixers(self) -> tuple[str, ...]:
