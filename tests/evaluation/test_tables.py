@@ -3,15 +3,18 @@ from pathlib import Path
 
 import pytest
 
+from nestling.evaluation.model_tables import (
+    language_modeling_table,
+    latency_table,
+    recall_short_table,
+    recall_table,
+)
 from nestling.evaluation.results import write_results
 from nestling.evaluation.tables import (
     check_tables,
-    language_modeling_table,
-    latency_table,
     markdown_table,
     mean_range,
     mean_spread,
-    recall_table,
     render_tables,
 )
 
@@ -193,3 +196,17 @@ def test_markdown_table_refuses_a_wrong_number_of_cells():
         markdown_table(["a", "b"], [["x"]])
     with pytest.raises(ValueError, match="must be 2 letters"):
         markdown_table(["a", "b"], [], "l")
+
+
+def test_the_short_table_has_one_line_for_each_number_of_facts():
+    rows = [
+        recall_row(facts=8, phrasings="train", exact_match=0.75),
+        recall_row(facts=8, exact_match=0.5),
+        recall_row(facts=8, phrasings="train", memory="off", exact_match=0.0),
+        recall_row(facts=16, phrasings="train", kind="never_told", refused=0.9),
+    ]
+    lines = recall_short_table(rows).splitlines()[2:]
+    assert lines == [
+        "| 8 | 0.750 | 0.500 | – | – | 0.000 | – |",
+        "| 16 | – | – | – | 0.900 | – | – |",
+    ]

@@ -81,10 +81,10 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(dialogue, tmp_path):
 
 
 def test_the_schedule_warms_up_stays_and_ends_near_zero():
-    options = LoopOptions(steps=100, warmup=10, decay=0.5)
+    options = LoopOptions(steps=100, warmup=10, schedule=((0.5, 1.0), (1.0, 0.0)))
     factors = [schedule(step, options) for step in range(100)]
     assert factors[0] == 0.1
     assert factors[10:50] == [1.0] * 40
     assert factors[99] == pytest.approx(0.02)
-    halved = LoopOptions(steps=100, warmup=10, decay=0.5, drop=0.5)
-    assert schedule(60, halved) == pytest.approx(0.4)
+    bent = LoopOptions(steps=100, warmup=1, schedule=((0.0, 1.0), (0.5, 0.8), (0.9, 0.0)))
+    assert [schedule(step, bent) for step in (25, 50, 70, 95)] == pytest.approx([0.9, 0.8, 0.4, 0])

@@ -43,7 +43,9 @@ def test_a_missing_configuration_is_named(tmp_path):
         read_options(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"decay": 2.0}])
+@pytest.mark.parametrize(
+    "values", [{"steps": 0}, {"schedule": [[0.5, 1.0], [0.2, 0.0]]}, {"schedule": []}]
+)
 def test_loop_options_are_checked(values):
     with pytest.raises(ValueError):
         LoopOptions(**values)

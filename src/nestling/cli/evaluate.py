@@ -22,9 +22,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="evaluate")
 
 
-def _measure(
-    name: str, rows: Callable[[Callable[[str], None]], Iterable[dict[str, Any]]], out: Path
-):
+def measure(
+    name: str,
+    rows: Callable[[Callable[[str], None]], Iterable[dict[str, Any]]],
+    out: Path,
+    *,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
     """Collect rows with progress on stderr, then write them; Ctrl-C writes nothing."""
     from rich.console import Console
 
@@ -34,9 +38,11 @@ def _measure(
     collected = []
     for row in rows(lambda line: console.print(f"[dim]{line}[/]")):
         collected.append(row)
-        console.print("  ".join(f"{key} {value}" for key, value in row.items()))
+        if not quiet:
+            console.print("  ".join(f"{key} {value}" for key, value in row.items()))
     command = shlex.join(["nestling", *sys.argv[1:]])
     typer.echo(f"wrote {write_results(name, collected, command=command, directory=out)}")
+    return collected
 
 
 @group.command()
@@ -50,7 +56,7 @@ def recall(
     with clear_errors():
         from nestling.evaluation.recall import measure_recall
 
-        _measure(
+        measure(
             "recall",
             lambda progress: measure_recall(
                 facts=facts or (16, 64, 256), seeds=range(seeds), model=model, progress=progress
@@ -71,7 +77,7 @@ def facts_curve(
         from nestling.evaluation.curves import measure_facts
 
         counts = [2**n for n in range(10) if 2**n < largest] + [largest]
-        _measure(
+        measure(
             "facts_curve",
             lambda progress: measure_facts(
                 counts=counts, seeds=range(seeds), model=model, progress=progress
@@ -92,7 +98,7 @@ def small_talk_curve(
         from nestling.evaluation.curves import measure_small_talk
 
         tokens = [n for n in (0, 100, 1_000, 10_000, 30_000, 100_000) if n < largest] + [largest]
-        _measure(
+        measure(
             "small_talk_curve",
             lambda progress: measure_small_talk(
                 tokens=tokens, seeds=range(seeds), model=model, progress=progress
@@ -111,7 +117,7 @@ def latency(
     with clear_errors():
         from nestling.evaluation.latency import measure_latency
 
-        _measure("latency", lambda progress: measure_latency(threads=threads, model=model), out)
+        measure("latency", lambda progress: measure_latency(threads=threads, model=model), out)
 
 
 @group.command("language-modeling")
@@ -133,7 +139,7 @@ def language_modeling(
         unknown = set(corpus or ()) - set(CORPORA)
         if unknown:
             raise ValueError(f"corpora are {sorted(CORPORA)}, got {sorted(unknown)}")
-        _measure(
+        measure(
             "language_modeling",
             lambda progress: measure_language_modeling(
                 data,

@@ -63,6 +63,53 @@ def small_talk_curve(rows: Sequence[Row], path: str | Path) -> Path:
     return _save(figure, axes, path)
 
 
+def rule_landscape(rows: Sequence[Row], path: str | Path) -> Path:
+    """Draw the paths of the rules over the valleys they walk, one panel for each valley.
+
+    `rows` are those of `rule_landscape`. Returns the path of the PNG. Raises ValueError if there
+    are no rows, ImportError without matplotlib.
+    """
+    import torch
+
+    from nestling.evaluation.landscape import STEPS, VALLEYS
+
+    if not rows:
+        raise ValueError("rule_landscape needs at least one row; there are none")
+    valleys = group_rows(rows, "valley")
+    figure, panels = _panels(len(valleys))
+    r, t = torch.linspace(-4.2, 1.5, 200), torch.linspace(-5.5, 3, 200)
+    grid = torch.stack(torch.meshgrid(r, t, indexing="xy"), dim=-1)
+    for axes, ((place,), of_valley) in zip(panels, valleys.items(), strict=True):
+        valley = VALLEYS[place]
+        height = (valley.height(grid) + 1e-3).log().numpy()
+        axes.contourf(r.numpy(), t.numpy(), height, levels=18, cmap="Greys", alpha=0.55)
+        for colour, ((rule,), points) in zip(
+            _COLOURS, group_rows(of_valley, "rule").items(), strict=False
+        ):
+            needed = points[0]["steps_to_target"]
+            label = f"{rule}: {'not in ' if needed is None else ''}{needed or STEPS} steps"
+            axes.plot(
+                [p["r"] for p in points],
+                [p["t"] for p in points],
+                ".-",
+                color=colour,
+                linewidth=1.1,
+                markersize=3,
+                label=label,
+            )
+        axes.set(xlim=(-4.2, 1.5), ylim=(-5.5, 3), xlabel="r", ylabel="θ")
+        axes.set_title(f"k = {valley.k:g}, a = {valley.a:g}, ω = {valley.w:g}", fontsize="small")
+        axes.legend(frameon=True, fontsize="x-small", loc="lower left")
+    return _write(figure, path)
+
+
+def _panels(count: int) -> tuple[Any, Any]:
+    figure, _ = _figure("", "")
+    figure.clear()
+    figure.set_size_inches(5.2 * count, 4.4)
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
 def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
     try:
         # The object interface draws to files without a display or a global state.
@@ -99,6 +146,10 @@ def _ticks(axes: Any, values: Sequence[int]) -> None:
 
 def _save(figure: Any, axes: Any, path: str | Path) -> Path:
     axes.legend(frameon=False, fontsize="small")
+    return _write(figure, path)
+
+
+def _write(figure: Any, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the version of the drawing program the same rows give the same file.

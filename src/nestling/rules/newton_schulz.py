@@ -49,9 +49,14 @@ def newton_schulz(
         o = o.mT
     size = torch.linalg.matrix_norm(o, keepdim=True) if not o.requires_grad else _norm(o)
     o = o / size.clamp(min=eps)
+    shape = o.shape
+    add_product = torch.addmm if o.dim() == 2 else torch.baddbmm
+    o = o if o.dim() == 2 else o.flatten(0, -3)
     for a, b, c in coefficients:
         gram = o @ o.mT
-        o = a * o + (b * gram + c * gram @ gram) @ o
+        polynomial = add_product(gram, gram, gram, beta=b, alpha=c)
+        o = add_product(o, polynomial, o, beta=a)
+    o = o.view(shape)
     return (o.mT if tall else o).to(x.dtype)
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -136,10 +137,17 @@ class Trainer:
 
 
 def schedule(step: int, options: LoopOptions) -> float:
-    """Factor on the learning rate: linear warm-up, constant, a drop, linear to zero."""
+    """Factor on the learning rate: linear warm-up, times what `options.schedule` says."""
     warm = min(1.0, (step + 1) / max(1, options.warmup))
-    left = (options.steps - step) / max(1.0, options.decay * options.steps)
-    return warm * (1.0 if left >= 1.0 else options.drop * left)
+    share = step / options.steps
+    before, after = options.schedule[0], options.schedule[-1]
+    if share <= before[0]:
+        return warm * before[1]
+    for one, other in pairwise(options.schedule):
+        if one[0] <= share < other[0]:
+            along = (share - one[0]) / (other[0] - one[0])
+            return warm * (one[1] + along * (other[1] - one[1]))
+    return warm * after[1]
 
 
 def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optimizer]:

@@ -19,8 +19,9 @@ class LoopOptions:
 
     Args:
         steps: optimizer steps of the whole run.
-        learning_rate: peak; warmed up over `warmup` steps, constant, then, over the last `decay`
-            share of the run, from `drop` times the peak linearly to zero.
+        learning_rate: peak; warmed up over `warmup` steps.
+        schedule: factor on the learning rate by share of the run, (share, factor) pairs in order,
+            linear between them and flat beyond.
         rate_multiplier: factor on the learning rate of the inner rates and token strengths.
         optimizer: "adamw", or "muon" for the matrices inside the blocks, AdamW for the rest.
         betas, weight_decay, clip: AdamW and gradient-norm clipping.
@@ -33,8 +34,7 @@ class LoopOptions:
     steps: int = 1000
     learning_rate: float = 2e-3
     warmup: int = 100
-    decay: float = 0.3
-    drop: float = 1.0
+    schedule: tuple[tuple[float, float], ...] = ((0.7, 1.0), (1.0, 0.0))
     rate_multiplier: float = 5.0
     optimizer: str = "adamw"
     betas: tuple[float, float] = (0.9, 0.95)
@@ -54,8 +54,14 @@ class LoopOptions:
             raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', got {self.optimizer!r}")
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay is a share of the run between 0 and 1, got {self.decay}")
+        points = tuple((float(share), float(factor)) for share, factor in self.schedule)
+        object.__setattr__(self, "schedule", points)
+        shares = [share for share, _ in points]
+        if not shares or shares != sorted(set(shares)) or shares[0] < 0 or shares[-1] > 1:
+            raise ValueError(
+                "schedule has one or more (share, factor) pairs, their shares of the run rising "
+                f"between 0 and 1, got {self.schedule}"
+            )
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,6 @@ class ToldFactsOptions:
         stages: facts of a resident, stage by stage.
         advance: recall (moving average) at which the next stage begins.
         writes: at most so many writes follow one another; beyond, turns share one.
-        coarse_until: up to this step, all turns that fill a period share one write.
         slips: share of clauses with a slip of the keyboard or the tongue.
     """
 
@@ -81,7 +86,6 @@ class ToldFactsOptions:
     stages: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
     advance: float = 0.9
     writes: int = 18
-    coarse_until: int = 0
     slips: float = 0.0
 
     def __post_init__(self) -> None:

@@ -32,8 +32,6 @@ UPDATED_SHARE = 0.1
 ABSENT_SHARE = 0.25
 # Refusals are short and few: without a weight of their own they would hardly count.
 REFUSAL_WEIGHT = 0.5
-# Up to so many facts, every turn is written on its own from the first step on.
-COARSE_FACTS = 4
 
 
 @dataclass(frozen=True)
@@ -137,22 +135,33 @@ class ToldFactsTask:
         numbers = {"restating": restating.item(), "restated": restated}
         if step % self.options.remember_every:
             return restating, numbers
+        remembering, more = self.remembering(model, step, precision, source, rng)
+        return restating + remembering, numbers | more
+
+    def remembering(
+        self,
+        model: Hope,
+        step: int,
+        precision: torch.dtype,
+        source: FactSource,
+        rng: random.Random,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch of residents and its numbers; moves the stage up as they learn."""
         largest = self.options.stages[self.stage]
         # Earlier stages stay in the mix, so that few facts are remembered as well as many.
         facts = largest if rng.random() < 0.6 else rng.choice(self.options.stages[: self.stage + 1])
         residents = max(1, min(self.options.notes // facts, self.options.residents))
-        remembering, recalled, refused = self.remembering_loss(
+        loss, recalled, refused = self.remembering_loss(
             model,
             *self.notes(source, rng, residents, facts),
             precision,
-            coarse=step < self.options.coarse_until and facts > COARSE_FACTS,
         )
         if facts == largest:
             self.recall += 0.1 * (recalled - self.recall)
             if self.recall > self.options.advance and self.stage + 1 < len(self.options.stages):
                 self.stage, self.recall = self.stage + 1, 0.0
-        return restating + remembering, numbers | {
-            "remembering": remembering.item(),
+        return loss, {
+            "remembering": loss.item(),
             "facts": facts,
             "recalled": recalled,
             "refused": refused,
@@ -180,8 +189,6 @@ class ToldFactsTask:
         asked: Tensor,
         absent: Passages,
         precision: torch.dtype,
-        *,
-        coarse: bool = False,
     ) -> tuple[Tensor, float, float]:
         """Loss of all answers after all writes, share recalled, share refused of the never told."""
         state = model.new_state(len(told.ids))
@@ -193,7 +200,6 @@ class ToldFactsTask:
             told.mask,
             state,
             learn=told.scored,
-            write="period" if coarse else "turn",
             together=math.ceil(told.ids.shape[1] / self.options.writes),
             hidden=told_hidden,
         )

@@ -1,0 +1,159 @@
+"""`nestling rules ...`: the update rules side by side, each race written to results/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nestling.cli.common import clear_errors
+from nestling.cli.evaluate import Out, Seeds, measure
+
+group = typer.Typer(
+    help="Race the update rules, and write results/rule_*.json.", no_args_is_help=True
+)
+Figures = Annotated[Path, typer.Option("--to", help="Folder of the figures.")]
+Data = Annotated[
+    Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="File of finished runs; a later start goes on from it.")
+]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Some of the contestants alone.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="rules")
+
+
+@group.command()
+def race(out: Out = Path("results"), to: Figures = Path("docs/figures")) -> None:
+    """Walk two curved valleys by momentum, delta momentum, deep momentum and Adam; draw them."""
+    with clear_errors():
+        from nestling.evaluation.figures import rule_landscape
+        from nestling.evaluation.landscape import measure_landscape
+
+        rows = measure("rule_landscape", lambda progress: measure_landscape(), out, quiet=True)
+        typer.echo(f"wrote {rule_landscape(rows, to / 'rule_landscape.png')}")
+
+
+@group.command()
+def text(
+    data: Data = None,
+    model: Annotated[list[str] | None, typer.Option(help="transformer or hope.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of each run.")] = 300,
+    seeds: Seeds = 3,
+    only: Only = None,
+    run: Run = Path("runs/rule_text.jsonl"),
+    out: Out = Path("results"),
+) -> None:
+    """The rules as optimizers of small models on WikiText-2, each at its best rate."""
+    with clear_errors():
+        from nestling.evaluation.finished import Finished
+        from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_text
+
+        measure(
+            "rule_text",
+            lambda progress: measure_text(
+                _folder(data),
+                models=model or ("transformer", "hope"),
+                optimizers=_chosen(only, OPTIMIZERS),
+                seeds=range(seeds),
+                course=Course(steps=steps),
+                finished=Finished(run),
+                progress=progress,
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
+def stream(
+    data: Data = None,
+    steps: Annotated[int, typer.Option(help="Steps in each language.")] = 150,
+    seeds: Seeds = 3,
+    only: Only = None,
+    run: Run = Path("runs/rule_stream.jsonl"),
+    out: Out = Path("results"),
+) -> None:
+    """The same optimizers on books in four languages, one after the other."""
+    with clear_errors():
+        from nestling.evaluation.finished import Finished
+        from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_stream
+
+        measure(
+            "rule_stream",
+            lambda progress: measure_stream(
+                _folder(data),
+                optimizers=_chosen(only, OPTIMIZERS),
+                seeds=range(seeds),
+                course=Course(steps=steps),
+                finished=Finished(run),
+                progress=progress,
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
+def recall(
+    steps: Annotated[int, typer.Option(help="Steps of meta-training of each rule.")] = 600,
+    seeds: Seeds = 3,
+    only: Only = None,
+    run: Run = Path("runs/rule_recall.jsonl"),
+    out: Out = Path("results"),
+) -> None:
+    """The rules as writers of the continuum memory: told facts recalled after meta-training."""
+    with clear_errors():
+        from nestling.evaluation.finished import Finished
+        from nestling.evaluation.rule_recall import RULES, Course, measure_rule_recall
+
+        measure(
+            "rule_recall",
+            lambda progress: measure_rule_recall(
+                rules=_chosen(only, RULES),
+                seeds=range(seeds),
+                course=Course(steps=steps),
+                finished=Finished(run),
+                progress=progress,
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
+def cost(
+    rounds: Annotated[int, typer.Option(help="Steps that are timed.")] = 9,
+    threads: Annotated[int, typer.Option(help="Torch threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    out: Out = Path("results"),
+) -> None:
+    """Time and state of one step on the matrices of a 340M block, beside torch.optim."""
+    with clear_errors():
+        import torch
+
+        from nestling.evaluation.rule_cost import measure_cost
+
+        torch.set_num_threads(threads)
+        measure(
+            "rule_cost" if device == "cpu" else "rule_cost_gpu",
+            lambda progress: measure_cost(rounds=rounds, device=device, progress=progress),
+            out,
+        )
+
+
+def _folder(data: Path | None) -> Path:
+    if data is None or not data.is_dir():
+        raise ValueError("name the folder of the data with --data or NESTLING_DATA")
+    return data
+
+
+def _chosen(only: list[str] | None, known: Mapping[str, object]) -> tuple[str, ...]:
+    if unknown := set(only or ()) - set(known):
+        raise ValueError(f"there is no {sorted(unknown)}; the contestants are {list(known)}")
+    return tuple(only or known)

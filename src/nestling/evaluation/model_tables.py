@@ -1,0 +1,219 @@
+"""Tables and numbers of the models: recall, curves, language modelling, latency."""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nestling.evaluation.results import Row
+from nestling.evaluation.tables import (
+    column_values,
+    group_rows,
+    markdown_table,
+    mean_range,
+    mean_spread,
+    number,
+    seeds_of,
+    table,
+)
+
+
+def _ranked(*orders: Sequence[str] | None) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A sort key for group keys: by the given order of words, by value where there is none."""
+
+    def rank(value: Any, order: Sequence[str] | None) -> Any:
+        if order is None:
+            return value
+        return (order.index(value) if value in order else len(order), value)
+
+    return lambda key: tuple(map(rank, key, orders))
+
+
+_KINDS = ("told", "updated", "never_told")
+_PHRASINGS = ("train", "held_out")
+_MEMORIES = ("on", "off", "other")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+@table("recall")
+def recall_table(rows: Sequence[Row]) -> str:
+    """One line per kind of question, number of facts, phrasing and memory; mean and min–max."""
+    groups = group_rows(rows, "kind", "facts", "phrasings", "memory")
+    lines = []
+    for key in sorted(groups, key=_ranked(_KINDS, None, _PHRASINGS, _MEMORIES)):
+        kind, facts, phrasings, memory = key
+        of_group = groups[key]
+        lines.append(
+            (
+                _words(kind),
+                f"{facts:,}",
+                _words(phrasings),
+                memory,
+                seeds_of(of_group),
+                mean_range(column_values(of_group, "exact_match")),
+                mean_range(column_values(of_group, "refused")),
+            )
+        )
+    headers = ("asked about", "facts", "phrasings", "memory", "seeds", "exact match", "refused")
+    note = "Mean over seeds, with min–max where they differ."
+    return f"{markdown_table(headers, lines, 'lrllrrr')}\n\n{note}"
+
+
+@table("recall_short", source="recall")
+def recall_short_table(rows: Sequence[Row]) -> str:
+    """One line per number of facts: what a reader wants to know first; means over seeds."""
+
+    def cell(
+        facts: int, kind: str, column: str, phrasings: str = "train", memory: str = "on"
+    ) -> str:
+        wanted = (kind, facts, phrasings, memory)
+        groups = group_rows(rows, "kind", "facts", "phrasings", "memory")
+        return mean_range(column_values(groups.get(wanted, []), column))
+
+    lines = [
+        (
+            f"{facts:,}",
+            cell(facts, "told", "exact_match"),
+            cell(facts, "told", "exact_match", "held_out"),
+            cell(facts, "updated", "exact_match"),
+            cell(facts, "never_told", "refused"),
+            cell(facts, "told", "exact_match", memory="off"),
+            cell(facts, "told", "exact_match", memory="other"),
+        )
+        for facts in sorted({row["facts"] for row in rows})
+    ]
+    headers = (
+        "facts told",
+        "recalled",
+        "recalled, wordings never trained on",
+        "recalled after a change",
+        "never told: says so",
+        "memory off",
+        "another's memory",
+    )
+    return markdown_table(headers, lines, "rrrrrrr")
+
+
+@table("language_modeling")
+def language_modeling_table(rows: Sequence[Row]) -> str:
+    """One table per data set: perplexity of every model, mean ± sd over seeds, best first."""
+    parts = []
+    for (data,), of_data in group_rows(rows, "data").items():
+        groups = group_rows(of_data, "model", "parameters", "tokens")
+        best_first = sorted(groups.items(), key=lambda item: _perplexity(item[1]))
+        lines = [
+            (
+                model,
+                _short(parameters),
+                _short(tokens),
+                seeds_of(of_model),
+                mean_spread(column_values(of_model, "perplexity"), digits=2),
+            )
+            for (model, parameters, tokens), of_model in best_first
+        ]
+        headers = ("model", "parameters", "tokens", "seeds", "perplexity (mean ± sd)")
+        parts.append(f"**{data}**\n\n{markdown_table(headers, lines, 'lrrrr')}")
+    return "\n\n".join(parts)
+
+
+def _perplexity(rows: Sequence[Row]) -> float:
+    """The mean; infinity, so that it sorts last, where no run gave one."""
+    values = column_values(rows, "perplexity")
+    return statistics.fmean(values) if values else math.inf
+
+
+@table("latency")
+def latency_table(rows: Sequence[Row]) -> str:
+    """One line per operation, tokens and threads: medians."""
+    groups = group_rows(rows, "operation", "tokens", "threads")
+    lines = [
+        (
+            _words(operation),
+            f"{tokens:,}",
+            threads,
+            _median(column_values(groups[operation, tokens, threads], "milliseconds"), ".1f"),
+            _median(column_values(groups[operation, tokens, threads], "ratio_to_forward"), ".2f"),
+        )
+        for operation, tokens, threads in sorted(groups)
+    ]
+    headers = ("operation", "tokens", "threads", "median ms", "median ratio to a forward pass")
+    return markdown_table(headers, lines, "lrrrr")
+
+
+@table("facts_curve")
+def facts_curve_table(rows: Sequence[Row]) -> str:
+    """One line per number of facts: recall of the told, refusal of the never told."""
+    groups = group_rows(rows, "facts", "kind")
+    lines = [
+        (
+            f"{facts:,}",
+            seeds_of(groups[facts, "told"]),
+            mean_range(column_values(groups[facts, "told"], "exact_match")),
+            mean_range(column_values(groups[facts, "told"], "refused")),
+            mean_range(column_values(groups[facts, "never_told"], "refused")),
+        )
+        for facts, kind in sorted(groups)
+        if kind == "told"
+    ]
+    headers = ("facts", "seeds", "recalled", "told but refused", "never told and refused")
+    return markdown_table(headers, lines, "rrrrr")
+
+
+@table("small_talk_curve")
+def small_talk_curve_table(rows: Sequence[Row]) -> str:
+    """One line per amount of small talk read after the facts."""
+    groups = group_rows(rows, "facts", "small_talk_tokens")
+    lines = [
+        (
+            f"{tokens:,}",
+            f"{facts:,}",
+            seeds_of(groups[facts, tokens]),
+            mean_range(column_values(groups[facts, tokens], "exact_match")),
+        )
+        for facts, tokens in sorted(groups)
+    ]
+    headers = ("tokens of small talk", "facts", "seeds", "recalled")
+    return markdown_table(headers, lines, "rrrr")
+
+
+def _median(values: Sequence[float], form: str) -> str:
+    return format(statistics.median(values), form) if values else "–"
+
+
+def _short(count: int) -> str:
+    """`1_234_567` as `1.23M`."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
+def _told_most(rows: Sequence[Row], memory: str) -> list[Row]:
+    """Rows of the largest set of told facts asked about in phrasings that were held out."""
+    told = [r for r in rows if r["kind"] == "told" and r["phrasings"] == "held_out"]
+    most = max((row["facts"] for row in told if row["memory"] == "on"), default=None)
+    return [row for row in told if row["facts"] == most and row["memory"] == memory]
+
+
+@number("recall_facts", source="recall")
+def recall_facts(rows: Sequence[Row]) -> str:
+    """The largest number of told facts measured with held-out phrasings."""
+    most = _told_most(rows, "on")
+    return f"{most[0]['facts']:,}" if most else "–"
+
+
+def _recall_number(rows: Sequence[Row], *, memory: str) -> str:
+    return mean_range(column_values(_told_most(rows, memory), "exact_match"))
+
+
+# Exact match at `recall_facts` facts, held-out phrasings: with the memory, without, with another's.
+for _memory in _MEMORIES:
+    number(f"recall_memory_{_memory}", source="recall")(
+        functools.partial(_recall_number, memory=_memory)
+    )

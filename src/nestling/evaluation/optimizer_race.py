@@ -1,0 +1,301 @@
+"""The outer race: the rules as optimizers of the same small models on real text.
+
+Every optimizer trains the matrices inside the blocks; embeddings, vectors and scalars are left to
+the same AdamW at the same rate, so that only the rule differs. Each has the best of at least four
+rates (more, where the best one lies at the edge), then two more seeds at that rate.
+
+- `measure_text`: WikiText-2, a small Transformer and a small Hope, equal tokens.
+- `measure_stream`: books in four languages, one after the other: the loss on every language at the
+  end of each. Long memories of gradients are said to help where the stream changes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nestling.evaluation.finished import Finished
+from nestling.evaluation.language_modeling import MODELS
+from nestling.models.hope import Hope
+from nestling.models.settings import HopeSettings
+from nestling.rules import (
+    M3,
+    AdamW,
+    DeepMomentum,
+    DeltaMomentum,
+    Momentum,
+    Muon,
+    RuleOptimizer,
+    parameter_groups,
+)
+from nestling.training.options import TextOptions
+from nestling.training.text_task import TextTask, encode, held_out_loss, read_texts, window_loss
+from nestling.training.tokenizer import train_tokenizer
+
+Row = dict[str, Any]
+Progress = Callable[[str], None]
+
+REST_RATE = 3e-3
+WEIGHT_DECAY = 0.05
+# The largest loss that is written down for a run that diverged.
+DIVERGED = 99.0
+STREAM = ("en_novels", "de_books", "fr_books", "es_books")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One optimizer of the race, with the rates that it starts from."""
+
+    kind: type[RuleOptimizer]
+    rates: tuple[float, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+# Sums of raw gradients need rates of another size than updates of unit size.
+_RAW = (0.1, 0.3, 1.0, 3.0)
+_UNIT = (1e-3, 3e-3, 1e-2, 3e-2)
+OPTIMIZERS: dict[str, Entry] = {
+    "momentum": Entry(Momentum, _RAW),
+    "adamw": Entry(AdamW, _UNIT, {"beta2": 0.95}),
+    "muon": Entry(Muon, _UNIT),
+    "delta momentum": Entry(DeltaMomentum, _RAW),
+    "deep momentum": Entry(DeepMomentum, _RAW),
+    "deep momentum, orthogonal output": Entry(
+        DeepMomentum, _UNIT, {"output": "newton_schulz", "alpha": 0.95}
+    ),
+    "m3": Entry(M3, _UNIT),
+    "m3, literal": Entry(M3, _UNIT, {"mode": "literal"}),
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """The size of a race: models, steps and batches."""
+
+    width: int = 128
+    layers: int = 2
+    vocabulary: int = 2048
+    batch: int = 8
+    length: int = 128
+    steps: int = 300
+    windows: int = 64
+
+    @property
+    def tokens(self) -> int:
+        return self.steps * self.batch * self.length
+
+    def model(self, name: str, seed: int) -> Hope:
+        """A small model of `language_modeling.MODELS`, from this seed."""
+        settings = HopeSettings(
+            vocab_size=self.vocabulary,
+            hidden_size=self.width,
+            intermediate_size=3 * self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=4,
+            sliding_window=self.length,
+            chunk_size=32,
+        )
+        torch.manual_seed(seed)
+        return Hope(replace(settings, **MODELS[name]))
+
+
+def make_optimizer(entry: Entry, model: Hope, rate: float) -> RuleOptimizer:
+    groups = parameter_groups(model, weight_decay=WEIGHT_DECAY)
+    return entry.kind(groups, lr=rate, adamw_scale=REST_RATE / rate, **entry.options)
+
+
+def train(
+    model: Hope,
+    optimizer: RuleOptimizer,
+    batches: Callable[[int], Tensor],
+    steps: range,
+    factor: Callable[[int], float],
+    learn: bool,
+) -> float:
+    """Train on `batches(step)`; returns seconds a step. A loss that is not finite ends it."""
+    model.train()
+    rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    started = time.perf_counter()
+    for step in steps:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor(step)
+        loss = window_loss(model, batches(step), learn)
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError("the loss is no longer finite")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return (time.perf_counter() - started) / max(1, len(steps))
+
+
+def best_rate(
+    entry: Entry, loss_at: Callable[[float], float], extensions: int = 3
+) -> tuple[float, list[float]]:
+    """The rate with the lowest loss, and all rates tried; the grid grows while its edge is best."""
+    tried = {rate: loss_at(rate) for rate in entry.rates}
+    for _ in range(extensions):
+        ordered = sorted(tried)
+        best = min(ordered, key=lambda rate: tried[rate])
+        step = math.sqrt(ordered[-1] / ordered[-3])
+        if best == ordered[0]:
+            new = best / step
+        elif best == ordered[-1]:
+            new = best * step
+        else:
+            break
+        new = float(f"{new:.3g}")
+        tried[new] = loss_at(new)
+    return min(tried, key=lambda rate: tried[rate]), sorted(tried)
+
+
+def measure_text(
+    data: Path,
+    *,
+    models: Sequence[str] = ("transformer", "hope"),
+    optimizers: Sequence[str] = tuple(OPTIMIZERS),
+    seeds: Sequence[int] = (0, 1, 2),
+    course: Course | None = None,
+    finished: Finished | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """Rows for `results/rule_text.json`: one for each run, `best` marks the rate of all seeds."""
+    course, finished = course or Course(), finished or Finished(None)
+    texts = read_texts(["lm/wikitext2_train.txt.gz"], data)
+    tokenizer = train_tokenizer(texts, course.vocabulary)
+    ids = encode(tokenizer, texts)
+    validation = encode(tokenizer, read_texts(["lm/wikitext2_valid.txt.gz"], data))
+
+    def run(name: str, rule: str, rate: float, seed: int) -> Row:
+        def measured() -> Row:
+            model = course.model(name, seed)
+            learn = any(level.is_written for level in model.settings.levels)
+            options = TextOptions(batch=course.batch, length=course.length)
+            task = TextTask(ids, None, options, seed)
+            loss, seconds = DIVERGED, None
+            with suppress(FloatingPointError):
+                seconds = train(
+                    model,
+                    make_optimizer(OPTIMIZERS[rule], model, rate),
+                    task.batch,
+                    range(course.steps),
+                    lambda step: warm_up_and_decay(step, course.steps),
+                    learn,
+                )
+                model.eval()
+                loss = held_out_loss(
+                    model, validation, length=course.length, learn=learn, windows=course.windows
+                )
+            loss = loss if math.isfinite(loss) else DIVERGED
+            return {
+                "tokens": course.tokens,
+                "validation_loss": round(min(loss, DIVERGED), 4),
+                "seconds_per_step": None if seconds is None else round(seconds, 4),
+            }
+
+        key = {"model": name, "optimizer": rule, "rate": rate, "seed": seed}
+        row = finished(key, measured)
+        progress("  ".join(f"{key} {value}" for key, value in row.items()))
+        return row
+
+    def loss_at(name: str, rule: str) -> Callable[[float], float]:
+        return lambda rate: run(name, rule, rate, seeds[0])["validation_loss"]
+
+    for name in models:
+        for rule in optimizers:
+            best, rates = best_rate(OPTIMIZERS[rule], loss_at(name, rule))
+            runs = [(rate, seeds[0]) for rate in rates] + [(best, seed) for seed in seeds[1:]]
+            for rate, seed in runs:
+                yield {**run(name, rule, rate, seed), "best": rate == best}
+
+
+def measure_stream(
+    data: Path,
+    *,
+    optimizers: Sequence[str] = tuple(OPTIMIZERS),
+    domains: Sequence[str] = STREAM,
+    seeds: Sequence[int] = (0, 1, 2),
+    course: Course | None = None,
+    finished: Finished | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """Rows for `results/rule_stream.json`: the loss on each domain at the end of each.
+
+    The rate of an optimizer is the one with the lowest mean loss of every domain at its own end.
+    """
+    course, finished = course or Course(), finished or Finished(None)
+    parts = {
+        split: [read_texts([f"domains/{name}.jsonl.gz#{split}"], data) for name in domains]
+        for split in ("train", "valid")
+    }
+    tokenizer = train_tokenizer([text for texts in parts["train"] for text in texts], 4096)
+    course = replace(course, vocabulary=4096)
+    ids = [encode(tokenizer, texts) for texts in parts["train"]]
+    validation = [encode(tokenizer, texts) for texts in parts["valid"]]
+
+    def run(rule: str, rate: float, seed: int) -> Row:
+        def measured() -> Row:
+            model = course.model("transformer", seed)
+            optimizer = make_optimizer(OPTIMIZERS[rule], model, rate)
+            options = TextOptions(batch=course.batch, length=course.length)
+            losses: dict[str, float] = {}
+            for place, stream in enumerate(ids):
+                task = TextTask(stream, None, options, seed)
+                steps = range(place * course.steps, (place + 1) * course.steps)
+                with suppress(FloatingPointError):
+                    train(model.train(), optimizer, task.batch, steps, warm_up, False)
+                for other, held in enumerate(validation):
+                    loss = held_out_loss(
+                        model.eval(),
+                        held,
+                        length=course.length,
+                        learn=False,
+                        windows=course.windows,
+                    )
+                    loss = loss if math.isfinite(loss) else DIVERGED
+                    losses[f"{place}/{other}"] = round(min(loss, DIVERGED), 4)
+            return losses
+
+        row = finished({"optimizer": rule, "rate": rate, "seed": seed}, measured)
+        progress(f"{rule}  rate {rate}  seed {seed}  mean {own_loss(row, len(domains)):.4f}")
+        return row
+
+    for rule in optimizers:
+        best, _ = best_rate(
+            OPTIMIZERS[rule],
+            lambda rate, rule=rule: own_loss(run(rule, rate, seeds[0]), len(domains)),
+        )
+        for seed in seeds:
+            row = run(rule, best, seed)
+            for place, learned in enumerate(domains):
+                for other, asked in enumerate(domains):
+                    yield {
+                        "optimizer": rule,
+                        "rate": best,
+                        "seed": seed,
+                        "after": learned,
+                        "order": place,
+                        "domain": asked,
+                        "loss": row[f"{place}/{other}"],
+                    }
+
+
+def own_loss(row: Row, count: int) -> float:
+    """Mean over the domains of the loss at the end of their own training."""
+    return sum(row[f"{place}/{place}"] for place in range(count)) / count
+
+
+def warm_up(step: int, steps: int = 30) -> float:
+    return min(1.0, (step + 1) / steps)
+
+
+def warm_up_and_decay(step: int, steps: int) -> float:
+    return min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
