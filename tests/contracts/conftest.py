@@ -15,6 +15,9 @@ MIXERS = {
     "attention": "attention",
     "self_modifying": "self_modifying",
     "both": ("self_modifying", "attention"),
+    "retention": "retention",
+    "delta_net": "delta_net",
+    "gated_delta_net": "gated_delta_net",
 }
 LEVELS = {
     "fast": (Level("fast", period=4, rate=4.0),),
@@ -88,6 +91,9 @@ CASES = [f"attention-{levels}" for levels in LEVELS] + [
     "self_modifying-all_parts",
     "self_modifying-fast_slow",
     "both-context",
+    "retention-fast",
+    "delta_net-fast",
+    "gated_delta_net-fast_slow",
 ]
 
 

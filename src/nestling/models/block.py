@@ -6,18 +6,27 @@ from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
 from nestling.mixers.attention import Attention
+from nestling.mixers.linear_memory import DeltaNet, GatedDeltaNet, LinearMemory, Retention
 from nestling.mixers.self_modifying import SelfModifyingTitans
 from nestling.models.settings import HopeSettings
 
+Mixer = Attention | SelfModifyingTitans | LinearMemory
+PEERS: dict[str, type[LinearMemory]] = {
+    "retention": Retention,
+    "delta_net": DeltaNet,
+    "gated_delta_net": GatedDeltaNet,
+}
 
-def make_mixer(settings: HopeSettings, layer: int) -> Attention | SelfModifyingTitans:
+
+def make_mixer(settings: HopeSettings, layer: int) -> Mixer:
     """The mixer of block `layer`; every mixer has the signature described in `nestling.mixers`."""
-    d, heads = settings.hidden_size, settings.num_attention_heads
-    if settings.mixers[layer] == "attention":
-        return Attention(d, heads, window=settings.sliding_window, theta=settings.rope_theta)
-    return SelfModifyingTitans(
-        d, heads, chunk_size=settings.chunk_size, conv_width=settings.conv_width
-    )
+    name, d, heads = settings.mixers[layer], settings.hidden_size, settings.num_attention_heads
+    chunk, width, theta = settings.chunk_size, settings.conv_width, settings.rope_theta
+    if name == "attention":
+        return Attention(d, heads, window=settings.sliding_window, theta=theta)
+    if name == "self_modifying":
+        return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width)
+    return PEERS[name](d, heads, chunk_size=chunk, conv_width=width, theta=theta)
 
 
 class Block(nn.Module):

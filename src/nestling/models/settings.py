@@ -8,7 +8,7 @@ from typing import Any
 
 from nestling.memory.level import Level
 
-MIXERS = ("self_modifying", "attention")
+MIXERS = ("self_modifying", "attention", "retention", "delta_net", "gated_delta_net")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class HopeSettings:
             `intermediate_size`.
         num_hidden_layers: number of blocks.
         num_attention_heads: heads of every mixer.
-        mixer: "self_modifying" (Hope) or "attention" (Hope-Attention) for every block, or one
-            name per block.
+        mixer: "self_modifying" (Hope), "attention" (Hope-Attention), or a peer, "retention"
+            (RetNet), "delta_net", "gated_delta_net", for every block; or one name per block.
         levels: the continuum memory, fast first. Levels with a period are written in the last
             block; in the blocks below the same chain is static.
         sliding_window: tokens that attention sees.
