@@ -18,6 +18,9 @@ MIXERS = {
     "retention": "retention",
     "delta_net": "delta_net",
     "gated_delta_net": "gated_delta_net",
+    "ttt_linear": "ttt_linear",
+    "ttt_mlp": "ttt_mlp",
+    "titans": "titans",
 }
 LEVELS = {
     "fast": (Level("fast", period=4, rate=4.0),),
@@ -94,6 +97,9 @@ CASES = [f"attention-{levels}" for levels in LEVELS] + [
     "retention-fast",
     "delta_net-fast",
     "gated_delta_net-fast_slow",
+    "ttt_linear-fast",
+    "ttt_mlp-fast",
+    "titans-fast",
 ]
 
 

@@ -6,15 +6,21 @@ from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
 from nestling.mixers.attention import Attention
+from nestling.mixers.gradient_memory import TTTMLP, GradientMemory, Titans, TTTLinear
 from nestling.mixers.linear_memory import DeltaNet, GatedDeltaNet, LinearMemory, Retention
 from nestling.mixers.self_modifying import SelfModifyingTitans
 from nestling.models.settings import HopeSettings
 
-Mixer = Attention | SelfModifyingTitans | LinearMemory
-PEERS: dict[str, type[LinearMemory]] = {
+Mixer = Attention | SelfModifyingTitans | LinearMemory | GradientMemory
+LINEAR: dict[str, type[LinearMemory]] = {
     "retention": Retention,
     "delta_net": DeltaNet,
     "gated_delta_net": GatedDeltaNet,
+}
+GRADIENT: dict[str, type[GradientMemory]] = {
+    "ttt_linear": TTTLinear,
+    "ttt_mlp": TTTMLP,
+    "titans": Titans,
 }
 
 
@@ -26,7 +32,9 @@ def make_mixer(settings: HopeSettings, layer: int) -> Mixer:
         return Attention(d, heads, window=settings.sliding_window, theta=theta)
     if name == "self_modifying":
         return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width)
-    return PEERS[name](d, heads, chunk_size=chunk, conv_width=width, theta=theta)
+    if name in GRADIENT:
+        return GRADIENT[name](d, heads, chunk_size=chunk, conv_width=width)
+    return LINEAR[name](d, heads, chunk_size=chunk, conv_width=width, theta=theta)
 
 
 class Block(nn.Module):

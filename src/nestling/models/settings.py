@@ -8,7 +8,16 @@ from typing import Any
 
 from nestling.memory.level import Level
 
-MIXERS = ("self_modifying", "attention", "retention", "delta_net", "gated_delta_net")
+MIXERS = (
+    "self_modifying",
+    "attention",
+    "retention",
+    "delta_net",
+    "gated_delta_net",
+    "ttt_linear",
+    "ttt_mlp",
+    "titans",
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +33,13 @@ class HopeSettings:
         num_hidden_layers: number of blocks.
         num_attention_heads: heads of every mixer.
         mixer: "self_modifying" (Hope), "attention" (Hope-Attention), or a peer, "retention"
-            (RetNet), "delta_net", "gated_delta_net", for every block; or one name per block.
+            (RetNet), "delta_net", "gated_delta_net", "ttt_linear", "ttt_mlp", "titans" (LMM), for
+            every block; or one name per block.
         levels: the continuum memory, fast first. Levels with a period are written in the last
             block; in the blocks below the same chain is static.
         sliding_window: tokens that attention sees.
-        chunk_size: tokens of a chunk of the self-modifying memory; the same in training and use.
-        conv_width: taps of the local convolution of the self-modifying mixer.
+        chunk_size: tokens of a chunk of a memory mixer; the same in training and use.
+        conv_width: taps of the local convolution of a memory mixer.
         rope_theta, rms_norm_eps, initializer_range: as usual in the field.
         tie_word_embeddings: the output layer is the embedding.
         pad_token_id, bos_token_id, eos_token_id: ids of special tokens, or None.
