@@ -21,6 +21,9 @@ MIXERS = {
     "ttt_linear": "ttt_linear",
     "ttt_mlp": "ttt_mlp",
     "titans": "titans",
+    "titans_mac": "titans_mac",
+    "titans_mag": "titans_mag",
+    "titans_mal": "titans_mal",
 }
 LEVELS = {
     "fast": (Level("fast", period=4, rate=4.0),),
@@ -100,6 +103,9 @@ CASES = [f"attention-{levels}" for levels in LEVELS] + [
     "ttt_linear-fast",
     "ttt_mlp-fast",
     "titans-fast",
+    "titans_mac-fast",
+    "titans_mag-fast",
+    "titans_mal-fast",
 ]
 
 

@@ -37,20 +37,35 @@ class Attention(nn.Module):
         num_heads: H, divides d into an even head width.
         window: W >= 1; the state holds W keys and values per sequence, whatever was read.
         theta: base of the rotary frequencies.
+        persistent: learned keys and values that every token sees, without a position.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, *, window: int, theta: float = 10_000.0):
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        *,
+        window: int,
+        theta: float = 10_000.0,
+        persistent: int = 0,
+    ):
         super().__init__()
         self.num_heads, self.head_width = num_heads, hidden_size // num_heads
         self.window, self.theta = window, theta
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.persistent = None
+        if persistent:
+            shape = (2, persistent, self.num_heads, self.head_width)
+            self.persistent = nn.Parameter(torch.empty(shape))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """qkv, out: N(0, 1 / hidden_size)."""
+        """qkv, out: N(0, 1 / hidden_size); persistent: N(0, 1)."""
         for linear in (self.qkv, self.out):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+        if self.persistent is not None:
+            nn.init.normal_(self.persistent)
 
     def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
         rows = (self.window, self.num_heads, self.head_width)
@@ -70,7 +85,7 @@ class Attention(nn.Module):
             position = column.expand(batch, -1)
             q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
             mask = None
-            if length > self.window:
+            if length > self.window or self.persistent is not None:
                 distance = column[:, None] - column
                 mask = (distance >= 0) & (distance < self.window)
             y = self._attend(q, k, v, mask)
@@ -96,6 +111,11 @@ class Attention(nn.Module):
         return self.out(y.reshape(batch, length, width)), new
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        if self.persistent is not None and mask is not None:
+            count = self.persistent.shape[1]
+            keys, values = self.persistent.to(k.dtype)[:, None].expand(-1, len(k), -1, -1, -1)
+            k, v = torch.cat([keys, k], dim=1), torch.cat([values, v], dim=1)
+            mask = F.pad(mask, (count, 0), value=True)
         q, k, v = (z.transpose(1, 2) for z in (q, k, v))
         # For short rows plain products are several times faster backward than the fused kernel.
         backend = SDPBackend.MATH if k.shape[2] <= SHORT else FUSED

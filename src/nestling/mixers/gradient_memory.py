@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestling.mixers.short_convolution import ShortConvolution
-from nestling.ops.gradient_memory import Gates, Memory, Norm, gradient_memory_scan
+from nestling.ops.gradient_memory import Gates, Memory, Norm, answer, gradient_memory_scan
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
 from nestling.ops.self_modifying import unit_norm
 
@@ -153,6 +153,15 @@ class GradientMemory(nn.Module):
             "pending_count": total - written,
             "convolution": tail,
         }
+
+    def recall(self, queries: Tensor, state: State) -> Tensor:
+        """What the memory answers to `queries [B, T, H, K]` as it stands: [B, T, H, K]."""
+        weights = [w + state[f"memory.{place}"] for place, w in enumerate(self.memory_init)]
+        norm = Norm(self.memory_scale, self.memory_shift) if self.NORMED else None
+        with torch.autocast(queries.device.type, enabled=False):
+            return answer(queries.to(weights[0].dtype).transpose(1, 2), weights, norm).transpose(
+                1, 2
+            )
 
     def _scan(
         self, tokens: Tensor, gates: Tensor, state: State | None, lengths: Tensor

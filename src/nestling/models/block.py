@@ -9,9 +9,18 @@ from nestling.mixers.attention import Attention
 from nestling.mixers.gradient_memory import TTTMLP, GradientMemory, Titans, TTTLinear
 from nestling.mixers.linear_memory import DeltaNet, GatedDeltaNet, LinearMemory, Retention
 from nestling.mixers.self_modifying import SelfModifyingTitans
+from nestling.mixers.titans import TitansMAC, TitansMAG, TitansMAL
 from nestling.models.settings import HopeSettings
 
-Mixer = Attention | SelfModifyingTitans | LinearMemory | GradientMemory
+Mixer = (
+    Attention
+    | SelfModifyingTitans
+    | LinearMemory
+    | GradientMemory
+    | TitansMAC
+    | TitansMAG
+    | TitansMAL
+)
 LINEAR: dict[str, type[LinearMemory]] = {
     "retention": Retention,
     "delta_net": DeltaNet,
@@ -21,6 +30,10 @@ GRADIENT: dict[str, type[GradientMemory]] = {
     "ttt_linear": TTTLinear,
     "ttt_mlp": TTTMLP,
     "titans": Titans,
+}
+BESIDE: dict[str, type[TitansMAG] | type[TitansMAL]] = {
+    "titans_mag": TitansMAG,
+    "titans_mal": TitansMAL,
 }
 
 
@@ -32,6 +45,17 @@ def make_mixer(settings: HopeSettings, layer: int) -> Mixer:
         return Attention(d, heads, window=settings.sliding_window, theta=theta)
     if name == "self_modifying":
         return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width)
+    if name in BESIDE:
+        return BESIDE[name](
+            d,
+            heads,
+            window=settings.sliding_window,
+            theta=theta,
+            chunk_size=chunk,
+            conv_width=width,
+        )
+    if name == "titans_mac":
+        return TitansMAC(d, heads, theta=theta, chunk_size=chunk, conv_width=width)
     if name in GRADIENT:
         return GRADIENT[name](d, heads, chunk_size=chunk, conv_width=width)
     return LINEAR[name](d, heads, chunk_size=chunk, conv_width=width, theta=theta)

@@ -17,6 +17,9 @@ MIXERS = (
     "ttt_linear",
     "ttt_mlp",
     "titans",
+    "titans_mac",
+    "titans_mag",
+    "titans_mal",
 )
 
 
@@ -33,8 +36,8 @@ class HopeSettings:
         num_hidden_layers: number of blocks.
         num_attention_heads: heads of every mixer.
         mixer: "self_modifying" (Hope), "attention" (Hope-Attention), or a peer, "retention"
-            (RetNet), "delta_net", "gated_delta_net", "ttt_linear", "ttt_mlp", "titans" (LMM), for
-            every block; or one name per block.
+            (RetNet), "delta_net", "gated_delta_net", "ttt_linear", "ttt_mlp", "titans" (LMM),
+            "titans_mac", "titans_mag", "titans_mal", for every block; or one name per block.
         levels: the continuum memory, fast first. Levels with a period are written in the last
             block; in the blocks below the same chain is static.
         sliding_window: tokens that attention sees.

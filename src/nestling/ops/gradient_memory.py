@@ -16,6 +16,7 @@ Shapes: B batch, T tokens, H heads, K head width, E width of the MLP, C chunk.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -105,6 +106,15 @@ def gradient_memory_scan(
             memory = Memory(tuple(weights), tuple(momenta))
         y = torch.cat(reads, 2)[:, :, :tokens].transpose(1, 2)
         return mask_rows(y, lengths), memory
+
+
+def answer(z: Tensor, weights: Sequence[Tensor], norm: Norm | None) -> Tensor:
+    """M(z) for z `[B, H, C, K]` and matrices `[B, H, out, in]`."""
+    h = z
+    for place, weight in enumerate(weights):
+        h = h @ weight.mT
+        h = functional.silu(h) if place + 1 < len(weights) else h
+    return z + _normed(h, norm)
 
 
 class _Course:
@@ -201,7 +211,7 @@ def gradient_memory_loop(
 ) -> tuple[Tensor, Memory]:
     """Do what `gradient_memory_scan` does, token by token, with gradients by autograd."""
 
-    def answer(weights: tuple[Tensor, ...] | list[Tensor], z: Tensor) -> Tensor:
+    def one_answer(weights: Sequence[Tensor], z: Tensor) -> Tensor:
         """M(z) for z [B, H, K]."""
         h = z
         for place, weight in enumerate(weights):
@@ -222,7 +232,7 @@ def gradient_memory_loop(
                 # Copies, since a state of now may itself depend on an earlier one.
                 at = [weight.clone() for weight in before[0]]
                 at = [w if w.requires_grad else w.requires_grad_() for w in at]
-                loss = (answer(at, keys[:, t]) - values[:, t]).square().sum() / 2
+                loss = (one_answer(at, keys[:, t]) - values[:, t]).square().sum() / 2
                 slopes = torch.autograd.grad(loss, at, create_graph=True)
             alpha = torch.ones_like(gate(None, t, 1.0))
             if gates.log_alpha is not None:
@@ -234,7 +244,7 @@ def gradient_memory_loop(
                     momenta[place] = step
                 weights[place] = alpha * weights[place] + step
             visible = (t < lengths)[:, None, None]
-            reads.append(torch.where(visible, answer(weights, queries[:, t]), 0))
+            reads.append(torch.where(visible, one_answer(weights, queries[:, t]), 0))
         whole = (start + chunk_size <= lengths)[:, None, None, None]
         for now, old in ((weights, before[0]), (momenta, before[1])):
             for place in range(len(now)):
