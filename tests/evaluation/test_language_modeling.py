@@ -3,12 +3,13 @@
 import pytest
 
 from nestling.evaluation import language_modeling as lm
+from nestling.models.presets import parameter_count
 
 
 @pytest.mark.parametrize("name", lm.MODELS)
 def test_all_models_have_the_parameters_of_the_transformer(name):
-    wanted = lm.count(lm.settings_of("transformer"))
-    assert lm.count(lm.settings_of(name)) == pytest.approx(wanted, rel=0.002)
+    wanted = parameter_count(lm.settings_of("transformer"))
+    assert parameter_count(lm.settings_of(name)) == pytest.approx(wanted, rel=0.002)
 
 
 def test_the_transformer_writes_nothing_and_hope_does():

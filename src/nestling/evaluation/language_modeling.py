@@ -19,6 +19,7 @@ import torch
 
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
+from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
 from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, TextOptions
@@ -52,17 +53,9 @@ def settings_of(name: str, width: int = 192, layers: int = 4) -> HopeSettings:
         sliding_window=256,
         chunk_size=32,
     )
-    wanted = count(replace(base, **MODELS["transformer"]))
-    settings = replace(base, **MODELS[name])
-    per_unit = layers * (3 * width + 1)
-    change = (wanted - count(settings)) / per_unit
-    return replace(settings, intermediate_size=settings.intermediate_size + round(change))
-
-
-def count(settings: HopeSettings) -> int:
-    """Parameters, tied ones once."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Hope(settings).parameters())
+    return matched(
+        replace(base, **MODELS[name]), parameter_count(replace(base, **MODELS["transformer"]))
+    )
 
 
 def measure_language_modeling(
@@ -116,7 +109,7 @@ def measure_language_modeling(
                 yield {
                     "data": corpus,
                     "model": name,
-                    "parameters": count(settings),
+                    "parameters": parameter_count(settings),
                     "tokens": loop.steps * batch * length,
                     "seed": seed,
                     "validation_loss": round(loss, 4),

@@ -136,17 +136,15 @@ class TitansMAC(nn.Module):
         self.memory = Titans(hidden_size, num_heads, chunk_size=chunk_size, conv_width=conv_width)
         self.ask = nn.Linear(hidden_size, hidden_size, bias=False)
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
-        self.known = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         self.persistent = nn.Parameter(
             torch.empty(2, persistent, num_heads, hidden_size // num_heads)
         )
         self.attention_norm = nn.RMSNorm(hidden_size, eps=1e-6)
-        self.out = nn.Linear(hidden_size, hidden_size, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """ask, qkv, known, out: N(0, 1 / hidden_size); persistent: N(0, 1); memory: its own."""
-        for linear in (self.ask, self.qkv, self.known, self.out):
+        """ask, qkv: N(0, 1 / hidden_size); persistent: N(0, 1); memory: its own."""
+        for linear in (self.ask, self.qkv):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
         nn.init.normal_(self.persistent)
         nn.init.ones_(self.attention_norm.weight)
@@ -191,7 +189,7 @@ class TitansMAC(nn.Module):
             attended = self.attention_norm(self._attend(segment, memory))
             answer, new = self.memory(attended, memory, seen)
             assert new is not None
-            reads.append(self.out(attended * F.silu(answer)))
+            reads.append(attended * F.silu(answer))
             whole = lengths >= start + self.chunk_size
             memory = {
                 name: torch.where(whole.view(-1, *[1] * (old.dim() - 1)), new[name], old)
@@ -206,7 +204,8 @@ class TitansMAC(nn.Module):
         q, k, v = self.qkv(x).view(batch, size, 3, *heads).unbind(2)
         asked = unit_norm(self.ask(x).view(batch, size, *heads))
         recalled = self.memory.recall(asked, memory).flatten(2).to(x.dtype)
-        known_k, known_v = self.known(recalled).view(batch, size, 2, *heads).unbind(2)
+        # What the memory knows stands in the context like any token, with the same projections.
+        _, known_k, known_v = self.qkv(recalled).view(batch, size, 3, *heads).unbind(2)
         position = torch.arange(size, device=x.device).expand(batch, -1)
         q, k, known_k = (rotate(z, position, self.theta) for z in (q, k, known_k))
         fixed_k, fixed_v = self.persistent.to(x.dtype)[:, None].expand(-1, batch, -1, -1, -1)

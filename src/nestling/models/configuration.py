@@ -30,6 +30,17 @@ class HopeConfig(PreTrainedConfig):
         for name, value in settings.to_dict().items():
             setattr(self, name, value)
 
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> HopeConfig:
+        """A named configuration, `HopeConfig.preset("hope-340m")`; see `nestling.models.presets`.
+
+        Raises:
+            ValueError: an unknown name, or a field out of range.
+        """
+        from nestling.models.presets import build_settings
+
+        return cls(**build_settings({**changes, "preset": name}).to_dict())
+
     @property
     def settings(self) -> HopeSettings:
         """The fields, checked, as the plain model takes them."""

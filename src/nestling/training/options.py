@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nestling.models.presets import build_settings
 from nestling.models.settings import HopeSettings
 
 Options = TypeVar("Options")
@@ -162,7 +163,7 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
     tokenizer = values.get("tokenizer", {})
     loop = {**values.get("loop", {}), **(overrides or {})}
     return RunOptions(
-        model=_build(HopeSettings, values.get("model", {}), path),
+        model=_model(values.get("model", {}), path),
         loop=_build(LoopOptions, loop, path),
         told_facts=_build(ToldFactsOptions, values["told_facts"], path)
         if "told_facts" in values
@@ -174,11 +175,23 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
     )
 
 
+def _model(values: Mapping[str, Any], path: Path) -> HopeSettings:
+    """The fields of [model], on top of a `preset` if it names one."""
+    if "preset" not in values:
+        return _build(HopeSettings, values, path)
+    _check(HopeSettings, [name for name in values if name != "preset"], path)
+    return build_settings(dict(values))
+
+
 def _build(kind: type[Options], values: Mapping[str, Any], path: Path) -> Options:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    unknown = set(values) - known
+    _check(kind, values, path)
+    return kind(**values)
+
+
+def _check(kind: type, names: Iterable[str], path: Path) -> None:
+    known = {item.name for item in fields(kind)}
+    unknown = set(names) - known
     if unknown:
         raise ValueError(
             f"{path}: {kind.__name__} has no {sorted(unknown)}; it has {sorted(known)}"
         )
-    return kind(**values)
