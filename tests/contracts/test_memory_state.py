@@ -205,6 +205,26 @@ def test_a_row_that_does_not_exist_is_refused(small, rows):
         small.index(rows)
 
 
+@torch.no_grad()
+def test_a_repeated_state_reads_and_learns_like_copies_and_shares_its_storage(model):
+    one = model.end_turn(used_state(model, 1))
+    shared, copies = one.repeat(3), one.index([0, 0, 0])
+    assert (
+        shared["memory.delta.fast.down"].untyped_storage().nbytes()
+        == one["memory.delta.fast.down"].untyped_storage().nbytes()
+    )
+    tokens = draw_tokens(3, 9, seed=5)
+    close(model(tokens, state=shared).logits, model(tokens, state=copies).logits)
+    chosen = shared.index([2, 0])
+    close(
+        model(tokens[:2], state=chosen).logits, model(tokens[:2], state=copies.index([2, 0])).logits
+    )
+    learned = [model(tokens, state=start, learn=True).state for start in (shared, copies)]
+    close(dict(learned[0]), dict(learned[1]))
+    with pytest.raises(ValueError, match="repeat takes a state of one sequence"):
+        copies.repeat(2)
+
+
 def test_stacking_the_rows_gives_the_batch_back(small):
     assert same(MemoryState.stack([small.index(row) for row in range(3)]), small)
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestling.memory.level import Level
+from nestling.memory.state import is_shared
 
 Deltas = Mapping[str, Tensor]
 
@@ -24,7 +25,11 @@ Deltas = Mapping[str, Tensor]
 def adapted_linear(x: Tensor, weight: Tensor, delta: Tensor | None) -> Tensor:
     """`x (W + D)^T` with shared W [V, K] and per-sequence D [B, V, K]; x is [B, T, K]."""
     y = F.linear(x, weight)
-    return y if delta is None else y + torch.matmul(x, delta.transpose(-1, -2))
+    if delta is None:
+        return y
+    if is_shared(delta):
+        return y + F.linear(x, delta[0])
+    return y + torch.matmul(x, delta.transpose(-1, -2))
 
 
 class LevelMLP(nn.Module):

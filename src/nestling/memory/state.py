@@ -116,7 +116,26 @@ class MemoryState(Mapping[str, Tensor]):
             raise IndexError("index needs at least one row; a state holds at least one sequence")
         if not -self.batch_size <= int(chosen.min()) <= int(chosen.max()) < (self.batch_size):
             raise IndexError(f"rows {chosen.tolist()} of a state with {self.batch_size} sequences")
-        return self._map(lambda leaf: leaf[chosen])
+        return self._map(
+            lambda leaf: shared(leaf).expand(len(chosen), *leaf.shape[1:])
+            if is_shared(leaf)
+            else leaf[chosen]
+        )
+
+    def repeat(self, count: int) -> MemoryState:
+        """The one sequence of this state as `count` equal ones that share their storage.
+
+        What is written afterwards is each one's own; what only is read is never copied.
+
+        Raises:
+            ValueError: the state holds several sequences.
+        """
+        if self.batch_size != 1:
+            raise ValueError(
+                f"repeat takes a state of one sequence, and this one holds {self.batch_size}; "
+                "choose one with state.index(...)"
+            )
+        return self._map(lambda leaf: leaf.expand(count, *leaf.shape[1:]))
 
     @staticmethod
     def stack(states: Sequence[MemoryState]) -> MemoryState:
@@ -145,10 +164,20 @@ class MemoryState(Mapping[str, Tensor]):
         """Empty the context and keep the memories: what follows is read with no text before it."""
         return MemoryState(
             {
-                name: torch.zeros_like(leaf) if name.startswith(CONTEXT) else leaf
+                name: leaf.new_zeros(leaf.shape) if name.startswith(CONTEXT) else leaf
                 for name, leaf in self._leaves.items()
             }
         )
+
+
+def is_shared(leaf: Tensor) -> bool:
+    """Whether all sequences of a leaf are one and the same storage."""
+    return leaf.shape[0] > 1 and leaf.stride(0) == 0
+
+
+def shared(leaf: Tensor) -> Tensor:
+    """The one sequence that all of a shared leaf are: [1, ...]."""
+    return leaf[:1]
 
 
 def _zero_rows(leaf: Tensor, mask: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
-from nestling.memory.state import MemoryState
+from nestling.memory.state import MemoryState, is_shared
 from nestling.ops.packing import append_rows, left_align, slice_rows, take_rows
 from nestling.rules import RULES, Rule
 
@@ -422,7 +422,8 @@ def _ordinary(x: Tensor) -> Tensor:
 
 
 def _differentiable(delta: Tensor) -> Tensor:
-    delta = _ordinary(delta)
+    # Sequences that share a delta part here: each has a gradient of its own.
+    delta = delta.contiguous() if is_shared(delta) else _ordinary(delta)
     return delta if delta.requires_grad else delta.detach().requires_grad_()
 
 

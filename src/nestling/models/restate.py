@@ -134,7 +134,7 @@ def _restate_pieces(
             model,
             dialogue,
             [dialogue.turn(text) for text in some],
-            model.new_state(len(some)),
+            model.new_state(1).repeat(len(some)),
             max_new_tokens,
             write=lambda row, token, lines=lines: lines[row].write(token),
             allow=allow,
@@ -174,7 +174,7 @@ def recall(
             model,
             dialogue,
             [dialogue.recall(key) for key in some],
-            memory.index([0] * len(some)),
+            memory.repeat(len(some)),
             max_new_tokens,
             write=lambda row, token, written=written: written[row].append(token),
         )

@@ -29,8 +29,11 @@ def take_rows(x: Tensor, index: Tensor) -> Tensor:
 def slice_rows(x: Tensor, start: Tensor, size: int, stop: Tensor) -> Tensor:
     """Return `[B, size, ...]`, rows `start[b] + j` of `x [B, T, ...]`; zeros from `stop[b]` on."""
     first, last = _agreed(start), _agreed(stop)
-    if first is not None and last is not None:
-        rows = x[:, first : max(first, min(last, first + size))]
+    if first is not None:
+        end = first + size if last is None else max(first, min(last, first + size))
+        rows = x[:, first:end]
+        if last is None:
+            rows = mask_rows(rows, stop - first)
         return torch.cat([rows, x.new_zeros(len(x), size - rows.shape[1], *x.shape[2:])], dim=1)
     index = start[:, None] + torch.arange(size, device=x.device)
     return _zero_unless(index < stop[:, None], take_rows(x, index.clamp(max=x.shape[1] - 1)))
