@@ -117,9 +117,11 @@ class MemoryState(Mapping[str, Tensor]):
         if not -self.batch_size <= int(chosen.min()) <= int(chosen.max()) < (self.batch_size):
             raise IndexError(f"rows {chosen.tolist()} of a state with {self.batch_size} sequences")
         return self._map(
-            lambda leaf: shared(leaf).expand(len(chosen), *leaf.shape[1:])
-            if is_shared(leaf)
-            else leaf[chosen]
+            lambda leaf: (
+                shared(leaf).expand(len(chosen), *leaf.shape[1:])
+                if is_shared(leaf)
+                else leaf[chosen]
+            )
         )
 
     def repeat(self, count: int) -> MemoryState:

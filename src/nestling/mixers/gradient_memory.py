@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
 from nestling.ops.gradient_memory import Gates, Memory, Norm, answer, gradient_memory_scan
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
@@ -59,17 +60,11 @@ class GradientMemory(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
-        if num_heads < 1 or hidden_size < 1 or hidden_size % num_heads:
-            raise ValueError(
-                f"hidden_size {hidden_size} does not split into {num_heads} heads:"
-                " make it a multiple of num_heads"
-            )
-        if chunk_size < 1 or expansion < 1:
-            raise ValueError(
-                f"chunk_size and expansion are at least 1, got {chunk_size} and {expansion}"
-            )
+        if expansion < 1:
+            raise ValueError(f"expansion is {expansion}: it must be at least 1; 2 is usual")
         self.hidden_size, self.num_heads = hidden_size, num_heads
-        self.head_width, self.chunk_size = hidden_size // num_heads, chunk_size
+        self.head_width = head_width(hidden_size, num_heads, chunk_size)
+        self.chunk_size = chunk_size
         width, inner = self.head_width, expansion * self.head_width
         shapes = [(width, width)] if self.LAYERS == 1 else [(inner, width), (width, inner)]
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestling.mixers.attention import rotate
+from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
 from nestling.ops.linear_memory import linear_memory_scan
 from nestling.ops.packing import mask_rows
@@ -55,15 +56,9 @@ class LinearMemory(nn.Module):
         theta: float = 10_000.0,
     ) -> None:
         super().__init__()
-        if num_heads < 1 or hidden_size < 1 or hidden_size % num_heads:
-            raise ValueError(
-                f"hidden_size {hidden_size} does not split into {num_heads} heads:"
-                " make it a multiple of num_heads"
-            )
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}: it must be at least 1; 64 is usual")
         self.hidden_size, self.num_heads = hidden_size, num_heads
-        self.head_width, self.chunk_size, self.theta = hidden_size // num_heads, chunk_size, theta
+        self.head_width = head_width(hidden_size, num_heads, chunk_size)
+        self.chunk_size, self.theta = chunk_size, theta
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         if self.CONVOLUTION:
             self.convolution = ShortConvolution(3 * hidden_size, conv_width)

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
 from nestling.ops.self_modifying import (
@@ -78,13 +79,7 @@ class SelfModifyingTitans(nn.Module):
             ValueError: for a size or name outside of these.
         """
         super().__init__()
-        if num_heads < 1 or hidden_size < 1 or hidden_size % num_heads:
-            raise ValueError(
-                f"hidden_size {hidden_size} does not split into {num_heads} heads:"
-                " make it a multiple of num_heads"
-            )
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}: it must be at least 1; 64 is usual")
+        self.head_width = head_width(hidden_size, num_heads, chunk_size)
         if objective not in ("l2", "dot_product"):
             raise ValueError(f"objective is {objective!r}: use 'l2' or 'dot_product'")
         if read not in ("running", "chunk"):
@@ -97,7 +92,6 @@ class SelfModifyingTitans(nn.Module):
             raise ValueError(f"eta_max is {eta_max}: it must be positive; 1 is usual")
         self.hidden_size = hidden_size
         self.num_heads = num_heads
-        self.head_width = hidden_size // num_heads
         self.chunk_size = chunk_size
         self.objective: Objective = objective
         self.read: Read = read

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nestling.mixers.attention import Attention, rotate
 from nestling.mixers.gradient_memory import State, Titans
+from nestling.mixers.heads import head_width
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
 from nestling.ops.self_modifying import unit_norm
 
@@ -132,7 +133,8 @@ class TitansMAC(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_size, self.num_heads, self.theta = hidden_size, num_heads, theta
-        self.chunk_size, self.head_width = chunk_size, hidden_size // num_heads
+        self.head_width = head_width(hidden_size, num_heads, chunk_size)
+        self.chunk_size = chunk_size
         self.memory = Titans(hidden_size, num_heads, chunk_size=chunk_size, conv_width=conv_width)
         self.ask = nn.Linear(hidden_size, hidden_size, bias=False)
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
