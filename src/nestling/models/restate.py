@@ -36,8 +36,8 @@ from nestling.models.hope import Hope
 # Sequences decoded together: more of them only need more room.
 _BATCH = 64
 # A value is known when each of its tokens is more likely than this.
-SURE = 0.5
-ATTEMPTS = 4
+SURE = 0.8
+ATTEMPTS = 8
 
 Allow = Callable[[Sequence[int]], Tensor]
 """Rows that are still written -> mask [rows, V], true where a token may come next."""

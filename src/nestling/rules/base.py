@@ -98,7 +98,7 @@ class Rule:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One write of one tensor: (new parameter, new state)."""
         direction, state = self.direction(grad, state, param, inputs)
-        return self.decayed(param) - self.rate * direction, state
+        return scaled_sum(self.decayed(param), direction, -self.rate), state
 
     def decayed(self, param: Tensor) -> Tensor:
         if isinstance(self.weight_decay, Tensor) or self.weight_decay:
@@ -147,6 +147,11 @@ def step_of(param: Tensor) -> Tensor:
 def per_matrix(values: Tensor) -> Tensor:
     """Numbers [...] as they broadcast over matrices [..., o, d]."""
     return values[..., None, None] if values.dim() else values
+
+
+def scaled_sum(x: Tensor, y: Tensor, factor: float | Tensor) -> Tensor:
+    """x + factor * y; in one pass where the factor is a number and not learned."""
+    return x + factor * y if isinstance(factor, Tensor) else torch.add(x, y, alpha=factor)
 
 
 def rms(x: Tensor, eps: float = 1e-12) -> Tensor:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Tensors, rms
+from nestling.rules.base import Tensors, scaled_sum
 from nestling.rules.momentum import MomentumRule
 from nestling.rules.newton_schulz import POLAR, newton_schulz
 
@@ -26,7 +26,8 @@ class DeepMomentumRule(MomentumRule):
 
     Each step first writes m, then makes one step of gradient descent on L2 with retention,
     `W_out <- memory_alpha W_out - memory_rate grad`, and so W_in around its start; then M is
-    asked with the new memory. The MLP keeps what comes back in the gradients and is not (or not
+    asked with the new memory. All rows are asked; one in `every` is learned from, since all share
+    the MLP. The MLP keeps what comes back in the gradients and is not (or not
     yet) in their running mean. W_out starts at zero: **M is momentum at the start**, and for ever
     where `memory_rate` is 0. The answer is clipped to the size of plain momentum.
 
@@ -37,16 +38,18 @@ class DeepMomentumRule(MomentumRule):
         hidden: width h of the MLP.
         memory_rate: rate of the inner objective; 0 is momentum.
         memory_alpha: retention of the MLP.
+        every: the objective is the mean over one in so many rows.
         output: "linear", or "newton_schulz" for the non-linear output of NL eq. 52: the answer is
             orthogonalised and scaled as in Muon. With memory_rate 0 that is Muon.
 
-    Cost: 1 tensor of state and two of `h (o + d)` numbers; about `14 h` flops a parameter
+    Cost: 1 tensor of state and two of `h d` numbers; about `(4 + 10 / every) h` flops a parameter
     (AdamW: 2 tensors, about 12 flops a parameter).
     """
 
-    hidden: int = 32
+    hidden: int = 16
     memory_rate: float | Tensor = 0.02
     memory_alpha: float | Tensor = 0.99
+    every: int = 4
     output: str = "linear"
 
     LEARNED: ClassVar = {"rate": "positive", "alpha": "share", "memory_rate": "share"}
@@ -55,6 +58,7 @@ class DeepMomentumRule(MomentumRule):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("hidden", self.hidden, 1)
+        self.require("every", self.every, 1)
         self.require("memory_rate", self.memory_rate, 0.0)
         self.require("memory_alpha", self.memory_alpha, 0.0, 1.0 + 1e-12)
         if self.output not in ("linear", "newton_schulz"):
@@ -72,17 +76,17 @@ class DeepMomentumRule(MomentumRule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         plain, new = super().direction(grad, state, param, inputs)
-        size = rms(grad)
-        row_size = grad.square().mean(-1, keepdim=True).clamp_min(1e-38).sqrt()
-        key = grad / (row_size * math.sqrt(grad.shape[-1]))
-        share = row_size / size
-        w_in, w_out = self.learned(
-            key, share, (grad - (1 - self.alpha) * new["momentum"]) / size, state
-        )
+        row_size = norm(grad, -1) / math.sqrt(grad.shape[-1])
+        size = row_size.square().mean(-2, keepdim=True).clamp_min(1e-38).sqrt()
+        some = slice(None, None, self.every if grad.shape[-2] >= 2 * self.every else 1)
+        few, few_size = grad[..., some, :], row_size[..., some, :]
+        missing = scaled_sum(few, new["momentum"][..., some, :], self.alpha - 1) / size
+        w_in, w_out = self.learned(unit_rows(few, few_size), few_size / size, missing, state)
         start = first_layer(self.hidden, grad.shape[-1]).to(grad)
-        found = row_size * torch.tanh(key @ (start + w_in).mT) @ w_out.mT
-        answer = plain + found / (1 - self.alpha)
-        answer = answer * (rms(plain) / rms(answer)).clamp(max=1.0)
+        active = torch.tanh(unit_rows(grad @ (start + w_in).mT, row_size, grad.shape[-1]))
+        answer = plain + (active * (row_size / (1 - self.alpha))) @ w_out.mT
+        whole, found = norm(plain, (-2, -1)), norm(answer, (-2, -1))
+        answer = answer * (whole / found).clamp(max=1.0)
         if self.output == "newton_schulz":
             answer = 0.2 * math.sqrt(max(grad.shape[-2:])) * newton_schulz(answer, POLAR)
         return answer, {**new, "w_in": w_in, "w_out": w_out}
@@ -117,3 +121,15 @@ def first_layer(hidden: int, width: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(hidden * 1_000_003 + width)
     return torch.randn(hidden, width, generator=generator)
+
+
+def norm(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
+    """Euclidean norm over `dim`, kept as 1, with a finite slope at zero."""
+    if x.requires_grad:
+        return x.square().sum(dim, keepdim=True).clamp_min(1e-38).sqrt()
+    return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(1e-19)
+
+
+def unit_rows(x: Tensor, row_size: Tensor, width: int | None = None) -> Tensor:
+    """x [..., o, *] for rows of length 1, given their root mean square [..., o, 1]."""
+    return x / (row_size * math.sqrt(width or x.shape[-1]))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Rule, Tensors, rms
+from nestling.rules.base import Rule, Tensors, rms, scaled_sum
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class MomentumRule(Rule):
     def direction(
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        momentum = self.alpha * state["momentum"] + self.association(grad)
-        ahead = grad + self.alpha * momentum if self.nesterov else momentum
+        momentum = scaled_sum(self.association(grad), state["momentum"], self.alpha)
+        ahead = scaled_sum(grad, momentum, self.alpha) if self.nesterov else momentum
         return ahead, {"momentum": momentum}
 
     def association(self, grad: Tensor) -> Tensor:
