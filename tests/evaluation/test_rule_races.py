@@ -10,7 +10,7 @@ import torch
 
 from nestling.evaluation import landscape, optimizer_race, rule_recall
 from nestling.evaluation.figures import rule_landscape
-from nestling.evaluation.finished import Finished
+from nestling.evaluation.finished import DIVERGED, Finished
 from nestling.evaluation.optimizer_race import OPTIMIZERS, Entry, best_rate
 from nestling.evaluation.rule_cost import block, slow_step
 from nestling.evaluation.rule_recall import facts_held
@@ -79,7 +79,7 @@ def test_every_optimizer_of_the_race_trains(name, data):
             data, models=["transformer"], optimizers=[name], seeds=[0], course=TINY
         )
     )
-    assert all(0 < row["validation_loss"] <= optimizer_race.DIVERGED for row in rows)
+    assert all(0 < row["validation_loss"] <= DIVERGED for row in rows)
     assert sum(row["best"] for row in rows) == 1
     assert name in text_table(rows)
 
@@ -92,7 +92,7 @@ def test_a_race_goes_on_where_it_was_stopped(data, tmp_path):
             optimizers=["adamw"],
             seeds=[0, 1],
             course=TINY,
-            finished=Finished(tmp_path / "runs.jsonl"),
+            run_file=tmp_path / "runs.jsonl",
         )
         return rows
 
@@ -103,7 +103,7 @@ def test_a_race_goes_on_where_it_was_stopped(data, tmp_path):
     again = list(start())
     timeless = [{**row, "seconds_per_step": None} for row in (*first, *again)]
     assert timeless[: len(first)] == timeless[len(first) :]
-    assert len(Finished(tmp_path / "runs.jsonl")._found) == len(first)
+    assert len(Finished(tmp_path / "runs.jsonl", TINY)._found) == len(first)
 
 
 def test_the_stream_gives_the_loss_on_all_domains_at_the_end_of_each(data):

@@ -9,15 +9,6 @@ torch.set_num_threads(1)
 BATCH, HEADS, KEY_WIDTH, VALUE_WIDTH = 2, 3, 5, 7
 
 
-@pytest.fixture(autouse=True)
-def poisoned_memory():
-    """Fill freshly allocated memory with NaN (what deterministic mode does to `torch.empty`)."""
-    torch.use_deterministic_algorithms(True)
-    assert torch.empty(3).isnan().all()
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def make_arguments(size, seed=0):
     generator = torch.Generator().manual_seed(seed)
 

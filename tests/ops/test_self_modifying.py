@@ -17,15 +17,6 @@ torch.set_num_threads(1)
 BATCH, HEADS, WIDTH = 3, 2, 4
 
 
-@pytest.fixture(autouse=True)
-def poisoned_memory():
-    """Fill freshly allocated memory with NaN (what deterministic mode does to `torch.empty`)."""
-    torch.use_deterministic_algorithms(True)
-    assert torch.empty(3).isnan().all()
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def make_tensors(tokens, batch=BATCH, heads=HEADS, width=WIDTH, alpha_bias=-2.0, seed=0):
     """Inputs, queries, initial memories, state and the four tensors of the gates: all leaves."""
     generator = torch.Generator().manual_seed(seed)

@@ -31,6 +31,9 @@ Model = Annotated[
         help="A model folder.",
     ),
 ]
+Data = Annotated[
+    Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
@@ -61,6 +64,13 @@ def open_memory(name: str, home: Path | None, model: Path | None, *, create: boo
     # the first one waits for it.
     torch.set_num_threads(1)
     return Resident.open(name, home, model=load_bundle(model), create=create)
+
+
+def data_folder(data: Path | None) -> Path:
+    """The folder of the data sets; raises ValueError if none is named or there."""
+    if data is None or not data.is_dir():
+        raise ValueError("name the folder of the data with --data or NESTLING_DATA")
+    return data
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nestling.cli.common import Model, clear_errors
+from nestling.cli.common import Data, Model, clear_errors, data_folder
 
 group = typer.Typer(help="Measure, and write results/<name>.json.", no_args_is_help=True)
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
@@ -122,9 +122,7 @@ def latency(
 
 @group.command("language-modeling")
 def language_modeling(
-    data: Annotated[
-        Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
-    ] = None,
+    data: Data = None,
     corpus: Annotated[list[str] | None, typer.Option(help="wikitext2 or novels.")] = None,
     tokens: Annotated[int, typer.Option(help="Training tokens of each model.")] = 1_000_000,
     seeds: Seeds = 1,
@@ -134,8 +132,7 @@ def language_modeling(
     with clear_errors():
         from nestling.evaluation.language_modeling import CORPORA, measure_language_modeling
 
-        if data is None or not data.is_dir():
-            raise ValueError("name the folder of the data with --data or NESTLING_DATA")
+        data = data_folder(data)
         unknown = set(corpus or ()) - set(CORPORA)
         if unknown:
             raise ValueError(f"corpora are {sorted(CORPORA)}, got {sorted(unknown)}")

@@ -8,16 +8,13 @@ from typing import Annotated
 
 import typer
 
-from nestling.cli.common import clear_errors
+from nestling.cli.common import Data, clear_errors, data_folder
 from nestling.cli.evaluate import Out, Seeds, measure
 
 group = typer.Typer(
     help="Race the update rules, and write results/rule_*.json.", no_args_is_help=True
 )
 Figures = Annotated[Path, typer.Option("--to", help="Folder of the figures.")]
-Data = Annotated[
-    Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
-]
 Run = Annotated[
     Path | None, typer.Option("--run", help="File of finished runs; a later start goes on from it.")
 ]
@@ -51,18 +48,17 @@ def text(
 ) -> None:
     """The rules as optimizers of small models on WikiText-2, each at its best rate."""
     with clear_errors():
-        from nestling.evaluation.finished import Finished
         from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_text
 
         measure(
             "rule_text",
             lambda progress: measure_text(
-                _folder(data),
+                data_folder(data),
                 models=model or ("transformer", "hope"),
                 optimizers=_chosen(only, OPTIMIZERS),
                 seeds=range(seeds),
                 course=Course(steps=steps),
-                finished=Finished(run),
+                run_file=run,
                 progress=progress,
             ),
             out,
@@ -81,17 +77,16 @@ def stream(
 ) -> None:
     """The same optimizers on books in four languages, one after the other."""
     with clear_errors():
-        from nestling.evaluation.finished import Finished
         from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_stream
 
         measure(
             "rule_stream",
             lambda progress: measure_stream(
-                _folder(data),
+                data_folder(data),
                 optimizers=_chosen(only, OPTIMIZERS),
                 seeds=range(seeds),
                 course=Course(steps=steps),
-                finished=Finished(run),
+                run_file=run,
                 progress=progress,
             ),
             out,
@@ -109,7 +104,6 @@ def recall(
 ) -> None:
     """The rules as writers of the continuum memory: told facts recalled after meta-training."""
     with clear_errors():
-        from nestling.evaluation.finished import Finished
         from nestling.evaluation.rule_recall import RULES, Course, measure_rule_recall
 
         measure(
@@ -118,7 +112,7 @@ def recall(
                 rules=_chosen(only, RULES),
                 seeds=range(seeds),
                 course=Course(steps=steps),
-                finished=Finished(run),
+                run_file=run,
                 progress=progress,
             ),
             out,
@@ -145,12 +139,6 @@ def cost(
             lambda progress: measure_cost(rounds=rounds, device=device, progress=progress),
             out,
         )
-
-
-def _folder(data: Path | None) -> Path:
-    if data is None or not data.is_dir():
-        raise ValueError("name the folder of the data with --data or NESTLING_DATA")
-    return data
 
 
 def _chosen(only: list[str] | None, known: Mapping[str, object]) -> tuple[str, ...]:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+# What a run that left the finite numbers, or all sense, counts as.
+DIVERGED = 99.0
 
 
 class Finished:
     """Runs that are done, in a file that a later start goes on from; in memory without a path.
 
-    A run is known by its key, a flat dictionary of what was set. A line that was cut off by a
-    crash is dropped and measured again.
+    A run is known by its key, a flat dictionary of what was set, and by the course of the race, so
+    that another number of steps is another run. A line that was cut off by a crash is dropped and
+    measured again.
+
+    Args:
+        course: the size of the race, a dataclass.
     """
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(self, path: str | Path | None, course: Any) -> None:
+        self._course = json.loads(json.dumps(asdict(course)))
         self.path = None if path is None else Path(path)
         self._found: dict[str, dict[str, Any]] = {}
         if self.path is not None and self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     entry = json.loads(line)
-                    self._found[_name(entry["key"])] = entry["values"]
+                    self._found[_name(entry["key"], entry["course"])] = entry["values"]
                 except (ValueError, KeyError, TypeError):
                     continue
 
@@ -30,7 +40,7 @@ class Finished:
         self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
         """What `measure` gives for `key`, measured once: the key and its values in one row."""
-        name = _name(key)
+        name = _name(key, self._course)
         if name not in self._found:
             values = measure()
             self._found[name] = values
@@ -41,9 +51,15 @@ class Finished:
                     file.seek(0)
                     text = file.read()
                     start = "\n" if text and not text.endswith("\n") else ""
-                    file.write(start + json.dumps({"key": dict(key), "values": values}) + "\n")
+                    entry = {"key": dict(key), "course": self._course, "values": values}
+                    file.write(start + json.dumps(entry) + "\n")
         return {**key, **self._found[name]}
 
 
-def _name(key: Mapping[str, Any]) -> str:
-    return json.dumps(dict(key), sort_keys=True)
+def loss_or_diverged(loss: float) -> float:
+    """The loss in four digits, or DIVERGED."""
+    return round(min(loss, DIVERGED), 4) if math.isfinite(loss) else DIVERGED
+
+
+def _name(key: Mapping[str, Any], course: Mapping[str, Any]) -> str:
+    return json.dumps([key, course], sort_keys=True)

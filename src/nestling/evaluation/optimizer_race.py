@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestling.evaluation.finished import Finished
+from nestling.evaluation.finished import DIVERGED, Finished, loss_or_diverged
 from nestling.evaluation.language_modeling import MODELS
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
@@ -46,8 +46,8 @@ Progress = Callable[[str], None]
 REST_RATE = 3e-3
 WEIGHT_DECAY = 0.05
 # The largest loss that is written down for a run that diverged.
-DIVERGED = 99.0
 STREAM = ("en_novels", "de_books", "fr_books", "es_books")
+STREAM_VOCABULARY = 4096
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,12 @@ def measure_text(
     optimizers: Sequence[str] = tuple(OPTIMIZERS),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
-    finished: Finished | None = None,
+    run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/rule_text.json`: one for each run, `best` marks the rate of all seeds."""
-    course, finished = course or Course(), finished or Finished(None)
+    course = course or Course()
+    finished = Finished(run_file, course)
     texts = read_texts(["lm/wikitext2_train.txt.gz"], data)
     tokenizer = train_tokenizer(texts, course.vocabulary)
     ids = encode(tokenizer, texts)
@@ -194,10 +195,9 @@ def measure_text(
                 loss = held_out_loss(
                     model, validation, length=course.length, learn=learn, windows=course.windows
                 )
-            loss = loss if math.isfinite(loss) else DIVERGED
             return {
                 "tokens": course.tokens,
-                "validation_loss": round(min(loss, DIVERGED), 4),
+                "validation_loss": loss_or_diverged(loss),
                 "seconds_per_step": None if seconds is None else round(seconds, 4),
             }
 
@@ -224,20 +224,21 @@ def measure_stream(
     domains: Sequence[str] = STREAM,
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
-    finished: Finished | None = None,
+    run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/rule_stream.json`: the loss on each domain at the end of each.
 
     The rate of an optimizer is the one with the lowest mean loss of every domain at its own end.
     """
-    course, finished = course or Course(), finished or Finished(None)
+    course = replace(course or Course(), vocabulary=STREAM_VOCABULARY)
+    finished = Finished(run_file, course)
     parts = {
         split: [read_texts([f"domains/{name}.jsonl.gz#{split}"], data) for name in domains]
         for split in ("train", "valid")
     }
-    tokenizer = train_tokenizer([text for texts in parts["train"] for text in texts], 4096)
-    course = replace(course, vocabulary=4096)
+    texts = [text for texts in parts["train"] for text in texts]
+    tokenizer = train_tokenizer(texts, course.vocabulary)
     ids = [encode(tokenizer, texts) for texts in parts["train"]]
     validation = [encode(tokenizer, texts) for texts in parts["valid"]]
 
@@ -260,8 +261,7 @@ def measure_stream(
                         learn=False,
                         windows=course.windows,
                     )
-                    loss = loss if math.isfinite(loss) else DIVERGED
-                    losses[f"{place}/{other}"] = round(min(loss, DIVERGED), 4)
+                    losses[f"{place}/{other}"] = loss_or_diverged(loss)
             return losses
 
         row = finished({"optimizer": rule, "rate": rate, "seed": seed}, measured)

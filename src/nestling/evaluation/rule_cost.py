@@ -65,7 +65,9 @@ def contestants(model: nn.ModuleDict) -> dict[str, tuple[torch.optim.Optimizer, 
             rows = torch.ones(INPUTS, layer.in_features, device=layer.weight.device)
             layer(rows.normal_())
 
-    nothing: Callable[[], Any] = lambda: None  # noqa: E731
+    def nothing() -> None:
+        pass
+
     quintic: dict[str, Any] = {"coefficients": "quintic", "products": PRODUCTS}
     return {
         "torch AdamW": (torch.optim.AdamW(new()), nothing),

@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nestling.evaluation.finished import Finished
+from nestling.evaluation.finished import Finished, loss_or_diverged
 from nestling.memory.level import Level
 from nestling.models.dialogue import Dialogue
 from nestling.models.hope import Hope
@@ -101,12 +102,12 @@ def measure_rule_recall(
     rules: Sequence[str] = tuple(RULES),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
-    finished: Finished | None = None,
+    run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/rule_recall.json`: one for each rule, seed and number of facts."""
     course = course or Course()
-    finished = finished or Finished(None)
+    finished = Finished(run_file, course)
     dialogue = Dialogue(train_tokenizer(told_facts_texts(0, 20_000), course.vocabulary))
 
     def train(
@@ -150,7 +151,7 @@ def measure_rule_recall(
             rate: finished(
                 {"rule": rule, "rate": rate, "trial": course.trial},
                 lambda rule=rule, rate=rate, trial=course.trial: {
-                    "loss": round(min(train(rule, rate, seeds[0], trial)[1], 99.0), 4)
+                    "loss": loss_or_diverged(train(rule, rate, seeds[0], trial)[1])
                 },
             )["loss"]
             for rate in RULES[rule].rates
@@ -160,7 +161,7 @@ def measure_rule_recall(
 
             def measured(rule: str = rule, rate: float = rate, seed: int = seed) -> Row:
                 model, loss = train(rule, rate, seed, course.steps)
-                values = {"loss": round(min(loss, 99.0), 4)}
+                values = {"loss": loss_or_diverged(loss)}
                 for facts in course.facts:
                     told, refused = recall(model, dialogue, facts, course.questions, seed)
                     values |= {f"{facts}/recalled": told, f"{facts}/refused": refused}

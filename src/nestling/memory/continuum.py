@@ -96,8 +96,9 @@ class ContinuumMemory(nn.Module):
         """What the projections of every level are given for x [B, T, d], by level and name."""
         deltas, found = deltas or {}, {}
         for name, mlp in self.named_levels().items():
-            found[name] = mlp.inputs(x, deltas.get(name))
-            x = mlp(x, deltas.get(name))
+            own = deltas.get(name) or {}
+            found[name] = mlp.inputs(x, own)
+            x = x + adapted_linear(found[name]["down"], mlp.down.weight, own.get("down"))
         return found
 
     def named_levels(self) -> dict[str, LevelMLP]:

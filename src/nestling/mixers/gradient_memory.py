@@ -152,11 +152,9 @@ class GradientMemory(nn.Module):
     def recall(self, queries: Tensor, state: State) -> Tensor:
         """What the memory answers to `queries [B, T, H, K]` as it stands: [B, T, H, K]."""
         weights = [w + state[f"memory.{place}"] for place, w in enumerate(self.memory_init)]
-        norm = Norm(self.memory_scale, self.memory_shift) if self.NORMED else None
         with torch.autocast(queries.device.type, enabled=False):
-            return answer(queries.to(weights[0].dtype).transpose(1, 2), weights, norm).transpose(
-                1, 2
-            )
+            asked = queries.to(weights[0].dtype).transpose(1, 2)
+            return answer(asked, weights, self._norm()).transpose(1, 2)
 
     def _scan(
         self, tokens: Tensor, gates: Tensor, state: State | None, lengths: Tensor
@@ -177,7 +175,7 @@ class GradientMemory(nn.Module):
             v,
             self._gates(gates.to(dtype)),
             Memory(tuple(weights), tuple(momenta)),
-            Norm(self.memory_scale, self.memory_shift) if self.NORMED else None,
+            self._norm(),
             lengths,
             chunk_size=self.chunk_size,
         )
@@ -185,6 +183,9 @@ class GradientMemory(nn.Module):
         if self.GATES > 1:
             new |= {f"momentum.{i}": s for i, s in enumerate(memory.momenta)}
         return reads, new
+
+    def _norm(self) -> Norm | None:
+        return Norm(self.memory_scale, self.memory_shift) if self.NORMED else None
 
     def _gates(self, logits: Tensor) -> Gates:
         """Rate, and where there are any retention and momentum, of logits [B, T, G, H]."""

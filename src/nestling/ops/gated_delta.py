@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nestling.ops.decay import decay
+
 
 def gated_delta_chunk(
     keys: Tensor,
@@ -44,7 +46,7 @@ def gated_delta_chunk(
     log_gamma = log_alpha.cumsum(-1)
     log_gamma_before = log_gamma - log_alpha
 
-    overlap = (keys @ keys.mT) * _decay(log_gamma_before, log_gamma, diagonal=-1)
+    overlap = (keys @ keys.mT) * decay(log_gamma_before, log_gamma, diagonal=-1)
     target = torch.cat([log_gamma_before.exp()[..., None] * keys, errors], -1)
     written = torch.linalg.solve_triangular(
         overlap * eta[..., None, :], target, upper=False, unitriangular=True
@@ -59,7 +61,7 @@ def gated_delta_chunk(
         return factors, None
 
     queries = queries.to(dtype)
-    attention = (queries @ keys.mT) * _decay(log_gamma, log_gamma, diagonal=0)
+    attention = (queries @ keys.mT) * decay(log_gamma, log_gamma, diagonal=0)
     kept = functional.pad(log_gamma.exp()[..., None] * queries, (0, rows - width))
     return factors, kept - attention @ written
 
@@ -87,12 +89,3 @@ def gated_delta_loop(
             query = queries[:, :, t, :, None].to(dtype)
             reads.append(torch.cat([kept @ query, written @ query], -2).squeeze(-1))
     return torch.cat([kept, written], -2), torch.stack(reads, 2) if queries is not None else None
-
-
-def _decay(log_rows: Tensor, log_columns: Tensor, diagonal: int) -> Tensor:
-    """Return exp(log_rows_t - log_columns_j) `[..., C, C]` for j <= t + diagonal, 0 elsewhere."""
-    difference = log_rows[..., :, None] - log_columns[..., None, :]
-    size = difference.shape[-1]
-    past = torch.ones(size, size, dtype=torch.bool, device=difference.device).tril(diagonal)
-    # Masked before exp: the differences of the future are positive and would overflow.
-    return difference.masked_fill(~past, -torch.inf).exp()

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nestling.ops.decay import decay
 from nestling.ops.packing import mask_rows
 
 EPS = 1e-6
@@ -125,12 +126,12 @@ class _Course:
         self.theta = theta
         zeros = torch.zeros_like(theta)
         log_alpha = zeros if log_alpha is None else log_alpha
-        self.kept = log_alpha.cumsum(-1).exp()
-        self.mixed = _products(log_alpha)
+        log_kept = log_alpha.cumsum(-1)
+        self.kept, self.mixed = log_kept.exp(), decay(log_kept, log_kept)
         self.carried = self.momentum = None
         if log_mu is not None:
-            still = _products(log_mu)
-            moved = log_mu.cumsum(-1).exp()
+            log_moved = log_mu.cumsum(-1)
+            still, moved = decay(log_moved, log_moved), log_moved.exp()
             self.carried = (self.mixed @ moved[..., None])[..., 0]
             self.mixed = self.mixed @ still
             self.momentum = moved[..., -1, None, None], still[..., -1, :]
@@ -187,15 +188,6 @@ def _normed(h: Tensor, norm: Norm | None) -> Tensor:
         return h
     unit = functional.layer_norm(h, h.shape[-1:], eps=EPS)
     return unit * norm.weight[:, None].to(h.dtype) + norm.bias[:, None].to(h.dtype)
-
-
-def _products(log: Tensor) -> Tensor:
-    """The product of the factors after j up to t, for j <= t, else 0: [..., C] -> [..., C, C]."""
-    total = log.cumsum(-1)
-    difference = total[..., :, None] - total[..., None, :]
-    past = torch.ones(difference.shape[-2:], dtype=torch.bool, device=log.device).tril()
-    # Masked before exp: the differences of the future are positive and would overflow.
-    return difference.masked_fill(~past, -torch.inf).exp()
 
 
 def gradient_memory_loop(

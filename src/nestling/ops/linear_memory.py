@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nestling.ops.decay import decay
+
 
 def linear_memory_scan(
     queries: Tensor,
@@ -60,17 +62,17 @@ def linear_memory_scan(
     q, k, v, log_alpha = (chunks(x) for x in (queries, keys, values, log_alpha))
     log_gamma = log_alpha.cumsum(-1)
     gamma = log_gamma.exp()[..., None]
-    decay = _decay(log_gamma)
+    left = decay(log_gamma, log_gamma)
     if beta is None:
         written, seen = v, None
     else:
         strength = chunks(beta)[..., None]
-        overlap = (strength * (k @ k.mT) * decay).tril(-1)
+        overlap = (strength * (k @ k.mT) * left).tril(-1)
         target = strength * torch.cat([v, gamma * k], -1)
         solved = torch.linalg.solve_triangular(overlap, target, upper=False, unitriangular=True)
         # What is written into an empty memory, and what less for each thing it already holds.
         written, seen = solved.split([v.shape[-1], width], -1)
-    attention = (q @ k.mT) * decay
+    attention = (q @ k.mT) * left
     asked = gamma * q
     kept = (log_gamma[..., -1:] - log_gamma).exp()[..., None] * k
     fade = log_gamma[..., -1, None, None].exp()
@@ -109,11 +111,3 @@ def linear_memory_loop(
     if not reads:
         return values.new_zeros(values.shape, dtype=dtype), memory
     return torch.stack(reads, 1), memory
-
-
-def _decay(log_gamma: Tensor) -> Tensor:
-    """gamma_t / gamma_j for j <= t, else 0: [..., C] -> [..., C, C]."""
-    difference = log_gamma[..., :, None] - log_gamma[..., None, :]
-    past = torch.ones(difference.shape[-2:], dtype=torch.bool, device=log_gamma.device).tril()
-    # Masked before exp: the differences of the future are positive and would overflow.
-    return difference.masked_fill(~past, -torch.inf).exp()

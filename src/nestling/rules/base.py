@@ -121,6 +121,11 @@ class Rule:
         """One write of all `params`: (new params, new state); nothing is changed in place."""
         new: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {}
+        states: dict[str, dict[str, Tensor]] = {name: {} for name in params}
+        for key, value in rule_state.items():
+            name, _, leaf = key.rpartition(".")
+            if name in states:
+                states[name][leaf] = value
         for name, param in params.items():
             rows = None if inputs is None else inputs.get(name)
             if self.needs_inputs and rows is None:
@@ -128,13 +133,7 @@ class Rule:
                     f"{type(self).__name__} needs the inputs of the layer of '{name}'; pass "
                     "inputs={name: rows [..., n, d]}, or use LayerInputs with an optimizer"
                 )
-            prefix = name + "."
-            state = {
-                leaf.removeprefix(prefix): value
-                for leaf, value in rule_state.items()
-                if leaf.startswith(prefix)
-            }
-            new[name], state = self.update_one(grads[name], state, param, rows)
+            new[name], state = self.update_one(grads[name], states[name], param, rows)
             new_state |= {f"{name}.{leaf}": value for leaf, value in state.items()}
         return new, new_state
 
@@ -152,6 +151,21 @@ def per_matrix(values: Tensor) -> Tensor:
 def scaled_sum(x: Tensor, y: Tensor, factor: float | Tensor) -> Tensor:
     """x + factor * y; in one pass where the factor is a number and not learned."""
     return x + factor * y if isinstance(factor, Tensor) else torch.add(x, y, alpha=factor)
+
+
+def norm(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
+    """Euclidean norm over `dim`, kept as 1, never 0 and with a finite slope there."""
+    if x.requires_grad:
+        return x.square().sum(dim, keepdim=True).clamp_min(1e-38).sqrt()
+    return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(1e-19)
+
+
+def root(square: Tensor) -> Tensor:
+    """Square root with a finite slope at zero, so that the outer gradient never becomes NaN."""
+    if not square.requires_grad:
+        return square.sqrt()
+    tiny = square <= 0
+    return torch.where(tiny, 0.0, torch.where(tiny, 1.0, square).sqrt())
 
 
 def rms(x: Tensor, eps: float = 1e-12) -> Tensor:

@@ -10,9 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Tensors, scaled_sum
+from nestling.rules.base import Tensors, norm, scaled_sum
 from nestling.rules.momentum import MomentumRule
-from nestling.rules.newton_schulz import POLAR, newton_schulz
+from nestling.rules.muon import adamw_size
+from nestling.rules.newton_schulz import newton_schulz
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class DeepMomentumRule(MomentumRule):
     Each step first writes m, then makes one step of gradient descent on L2 with retention,
     `W_out <- memory_alpha W_out - memory_rate grad`, and so W_in around its start; then M is
     asked with the new memory. All rows are asked; one in `every` is learned from, since all share
-    the MLP. The MLP keeps what comes back in the gradients and is not (or not
-    yet) in their running mean. W_out starts at zero: **M is momentum at the start**, and for ever
-    where `memory_rate` is 0. The answer is clipped to the size of plain momentum.
+    the MLP, which keeps what comes back in the gradients and is not (or not yet) in their running
+    mean. W_out starts at zero: **M is momentum at the start**, and for ever where `memory_rate` is
+    0. The answer is clipped to the size of plain momentum.
 
     The papers leave input, width, start and objective of the memory open, and the objective that
     they print, `<m(u), 1>`, has no minimum; the reading above is one that has one.
@@ -88,7 +89,7 @@ class DeepMomentumRule(MomentumRule):
         whole, found = norm(plain, (-2, -1)), norm(answer, (-2, -1))
         answer = answer * (whole / found).clamp(max=1.0)
         if self.output == "newton_schulz":
-            answer = 0.2 * math.sqrt(max(grad.shape[-2:])) * newton_schulz(answer, POLAR)
+            answer = adamw_size(grad) * newton_schulz(answer)
         return answer, {**new, "w_in": w_in, "w_out": w_out}
 
     def learned(
@@ -121,13 +122,6 @@ def first_layer(hidden: int, width: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(hidden * 1_000_003 + width)
     return torch.randn(hidden, width, generator=generator)
-
-
-def norm(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
-    """Euclidean norm over `dim`, kept as 1, with a finite slope at zero."""
-    if x.requires_grad:
-        return x.square().sum(dim, keepdim=True).clamp_min(1e-38).sqrt()
-    return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(1e-19)
 
 
 def unit_rows(x: Tensor, row_size: Tensor, width: int | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nestling.rules.base import Tensors
+from nestling.rules.base import Tensors, norm
 from nestling.rules.momentum import MomentumRule
 
 
@@ -62,9 +62,9 @@ class DeltaMomentumRule(MomentumRule):
         """What the memory holds along the new key: [..., o, d]."""
         if inputs is not None and self.key == "input":
             key = inputs.mean(-2, keepdim=True)
-            key = key / _vector_norm(key)
+            key = key / norm(key, -1)
             return (momentum @ key.mT) @ key
-        size = spectral_norm(grad) if self.norm == "spectral" else _frobenius(grad)
+        size = spectral_norm(grad) if self.norm == "spectral" else norm(grad, (-2, -1))
         key = grad / size
         if key.shape[-2] <= key.shape[-1]:
             return (momentum @ key.mT) @ key
@@ -74,16 +74,8 @@ class DeltaMomentumRule(MomentumRule):
 def spectral_norm(x: Tensor, iterations: int = 4) -> Tensor:
     """Largest singular value by power iteration, from below: [..., o, d] -> [..., 1, 1]."""
     v = x.square().sum(-2, keepdim=True).clamp_min(1e-38).sqrt()
-    v = v / _vector_norm(v)
+    v = v / norm(v, -1)
     for _ in range(iterations):
         v = (v @ x.mT) @ x
-        v = v / _vector_norm(v)
-    return _vector_norm(v @ x.mT)
-
-
-def _vector_norm(x: Tensor) -> Tensor:
-    return x.square().sum(-1, keepdim=True).clamp_min(1e-38).sqrt()
-
-
-def _frobenius(x: Tensor) -> Tensor:
-    return x.square().sum((-2, -1), keepdim=True).clamp_min(1e-38).sqrt()
+        v = v / norm(v, -1)
+    return norm(v @ x.mT, -1)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Rule, Tensors, per_matrix, step_of
+from nestling.rules.base import Rule, Tensors, per_matrix, root, step_of
 from nestling.rules.muon import check_newton_schulz, orthogonal
 
 
@@ -84,14 +84,14 @@ class M3Rule(Rule):
             square = state["square"] + self.beta2 * grad.square()
             # Algorithm 1 writes the slow memory before a chunk, so a chunk sees the ones before it.
             answer = self.orthogonal(fast) + self.slow * state["slow_answer"]
-            answer = answer / (_root(square) + self.eps)
+            answer = answer / (root(square) + self.eps)
         else:
             fast = self.beta1 * state["fast"] + (1 - self.beta1) * grad
             ahead = self.beta1 * fast + (1 - self.beta1) * grad if self.nesterov else fast
             answer = self.orthogonal(ahead) + self.slow * state["slow_answer"]
             square = self.beta2 * state["square"] + (1 - self.beta2) * answer.square()
             start = 1 - self.beta2 ** per_matrix(step).to(grad.dtype)
-            answer = answer / (_root(square / start) + self.eps)
+            answer = answer / (root(square / start) + self.eps)
             size = answer.square().mean((-2, -1), keepdim=True).clamp_min(1e-30).sqrt()
             answer = 0.2 * answer / size
         return answer, {**slow, "fast": fast, "square": square, "step": step}
@@ -121,10 +121,3 @@ class M3Rule(Rule):
 
     def orthogonal(self, x: Tensor) -> Tensor:
         return orthogonal(x, self.coefficients, self.products)
-
-
-def _root(square: Tensor) -> Tensor:
-    """Square root with a finite slope at zero."""
-    if not square.requires_grad:
-        return square.sqrt()
-    return square.clamp_min(1e-30).sqrt()

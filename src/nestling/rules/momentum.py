@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Rule, Tensors, rms, scaled_sum
+from nestling.rules.base import Rule, Tensors, per_matrix, rms, root, scaled_sum, step_of
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class PreconditionedMomentumRule(Rule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         square = self.beta * state["square"] + (1 - self.beta) * grad.square()
-        momentum = self.alpha * state["momentum"] + grad / (_root(square) + self.eps)
+        momentum = self.alpha * state["momentum"] + grad / (root(square) + self.eps)
         return momentum, {"momentum": momentum, "square": square}
 
 
@@ -144,9 +144,8 @@ class AdamWRule(Rule):
         self.require("beta2", self.beta2, 0.0, 1.0)
 
     def init_one(self, param: Tensor) -> dict[str, Tensor]:
-        # One count for each memory of a batch; a vector or a scalar has a single one.
-        step = torch.zeros(param.shape[:-2], dtype=torch.int64, device=param.device)
-        return {"mean": torch.zeros_like(param), "square": torch.zeros_like(param), "step": step}
+        moments = {"mean": torch.zeros_like(param), "square": torch.zeros_like(param)}
+        return moments | {"step": step_of(param)}
 
     def direction(
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
@@ -154,15 +153,7 @@ class AdamWRule(Rule):
         step = state["step"] + 1
         mean = self.beta1 * state["mean"] + (1 - self.beta1) * grad
         square = self.beta2 * state["square"] + (1 - self.beta2) * grad.square()
-        count = (step[..., None, None] if step.dim() else step).to(grad.dtype)
+        count = per_matrix(step).to(grad.dtype)
         corrected = mean / (1 - self.beta1**count)
-        root = _root(square / (1 - self.beta2**count)) + self.eps
-        return corrected / root, {"mean": mean, "square": square, "step": step}
-
-
-def _root(square: Tensor) -> Tensor:
-    """Square root with a finite slope at zero, so that the outer gradient never becomes NaN."""
-    if not square.requires_grad:
-        return square.sqrt()
-    tiny = square <= 0
-    return torch.where(tiny, 0.0, torch.where(tiny, 1.0, square).sqrt())
+        scale = root(square / (1 - self.beta2**count)) + self.eps
+        return corrected / scale, {"mean": mean, "square": square, "step": step}

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nestling.rules.base import norm
+
 Coefficients = Sequence[tuple[float, float, float]]
 
 # Keller Jordan's constants, as in `torch.optim.Muon`: singular values end between 0.68 and 1.2.
@@ -47,8 +49,7 @@ def newton_schulz(
     o = x if dtype is None else x.to(dtype)
     if tall := o.shape[-2] > o.shape[-1]:
         o = o.mT
-    size = torch.linalg.matrix_norm(o, keepdim=True) if not o.requires_grad else _norm(o)
-    o = o / size.clamp(min=eps)
+    o = o / norm(o, (-2, -1)).clamp(min=eps)
     shape = o.shape
     add_product = torch.addmm if o.dim() == 2 else torch.baddbmm
     o = o if o.dim() == 2 else o.flatten(0, -3)
@@ -58,8 +59,3 @@ def newton_schulz(
         o = add_product(o, polynomial, o, beta=a)
     o = o.view(shape)
     return (o.mT if tall else o).to(x.dtype)
-
-
-def _norm(x: Tensor) -> Tensor:
-    """Frobenius norm with a finite slope at zero."""
-    return x.square().sum((-2, -1), keepdim=True).clamp_min(1e-30).sqrt()
