@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from nestling.models.bundle import save_bundle
 from nestling.models.dialogue import END, PAD, Dialogue
 from nestling.models.hope import Hope
+from nestling.models.settings import HopeSettings
 from nestling.training.loop import Report, Trainer
 from nestling.training.options import RunOptions
 from nestling.training.text_task import TextTask, read_texts
@@ -63,8 +64,8 @@ def prepare_run(options: RunOptions, folder: str | Path, report: Report | None =
     record = folder / "options.json"
     values = options.to_dict()
     if record.is_file():
-        known = json.loads(record.read_text())
-        if known["model"] != json.loads(json.dumps(values["model"])):
+        # Read, not compared as text: a run of an earlier version lacks settings that came since.
+        if HopeSettings.from_dict(json.loads(record.read_text())["model"]) != options.model:
             raise ValueError(
                 f"{folder} holds a run of another model; choose another folder with --run"
             )
