@@ -17,6 +17,7 @@ from nestling.rules import (
     MomentumRule,
     MuonRule,
 )
+from nestling.rules.base import Workspace
 from nestling.rules.deep_momentum import first_layer
 from nestling.rules.newton_schulz import POLAR, newton_schulz
 
@@ -124,20 +125,28 @@ def test_deep_momentum_starts_as_momentum():
     assert 0 < (deep - linear).abs().max() < 0.2 * linear.abs().max()
 
 
+def deep_objective(rule, grad, momentum, w_in, w_out):
+    """Half the mean over rows of |(1 - alpha) M(r) - r|^2, in units of the whole gradient."""
+    size, row_size = grad.square().mean().sqrt(), grad.square().mean(-1, keepdim=True).sqrt()
+    first = first_layer(rule.hidden, grad.shape[-1]).to(grad) + w_in
+    active = torch.tanh(grad / row_size @ first.mT / math.sqrt(grad.shape[-1]))
+    answer = momentum + row_size / (1 - rule.alpha) * (active @ w_out.mT)
+    missing = ((1 - rule.alpha) * answer - grad) / size
+    return missing.square().sum(-1).mean() / 2
+
+
+def sizes(grad):
+    return grad.square().mean(-1, keepdim=True).sqrt(), grad.square().mean().sqrt()
+
+
 def test_the_deep_memory_lowers_its_own_objective():
     torch.manual_seed(0)
     rule = DeepMomentumRule(0.1, memory_rate=0.05, memory_alpha=1.0)
     grad = torch.randn(12, 16, dtype=torch.float64)
-    state = rule.init_one(grad)
-    missing, row = grad / grad.square().mean().sqrt(), grad.square().mean(-1, True).sqrt()
-    share = row / grad.square().mean().sqrt()
-    key = grad / (row * 4)
-    losses = []
+    state, losses = rule.init_one(grad), []
     for _ in range(50):
-        w_in, w_out = rule.learned(key, share, missing, state)
-        start = first_layer(rule.hidden, 16).to(grad)
-        answer = share * (torch.tanh(key @ (start + w_in).mT) @ w_out.mT)
-        losses.append((missing - answer).square().sum(-1).mean().item())
+        w_in, w_out = rule.learned(grad, grad * 0.5, *sizes(grad), state)
+        losses.append(deep_objective(rule, grad, grad * 0.5, w_in, w_out).item())
         state = {**state, "w_in": w_in, "w_out": w_out}
     assert all(later < earlier for earlier, later in pairwise(losses))
 
@@ -145,17 +154,37 @@ def test_the_deep_memory_lowers_its_own_objective():
 def test_the_deep_memory_descends_the_gradient_of_its_objective():
     torch.manual_seed(0)
     rule = DeepMomentumRule(0.1, hidden=6, memory_rate=0.05, memory_alpha=0.9)
-    key = torch.nn.functional.normalize(torch.randn(5, 8, dtype=torch.float64), dim=-1)
-    share, missing = torch.rand(5, 1).double() + 0.5, torch.randn(5, 8).double()
+    grad, momentum = torch.randn(2, 5, 8, dtype=torch.float64)
     w_in = torch.randn(6, 8, dtype=torch.float64, requires_grad=True)
     w_out = torch.randn(8, 6, dtype=torch.float64, requires_grad=True)
-    start = first_layer(6, 8).double()
-    answer = share * (torch.tanh(key @ (start + w_in).mT) @ w_out.mT)
-    loss = (missing - answer).square().sum(-1).mean() / 2
-    slopes = torch.autograd.grad(loss, [w_in, w_out])
-    new = rule.learned(key, share, missing, {"w_in": w_in, "w_out": w_out})
+    slopes = torch.autograd.grad(deep_objective(rule, grad, momentum, w_in, w_out), [w_in, w_out])
+    new = rule.learned(grad, momentum, *sizes(grad), {"w_in": w_in, "w_out": w_out})
     for old, slope, found in zip((w_in, w_out), slopes, new, strict=True):
         torch.testing.assert_close(found, 0.9 * old - 0.05 * slope)
+
+
+@pytest.mark.parametrize("name", list(rules.RULES))
+def test_a_rule_in_place_gives_the_same_numbers(name):
+    torch.manual_seed(0)
+    params, inputs = torch.randn(3, 6, 4), torch.randn(3, 5, 4)
+    grads = torch.randn(4, 3, 6, 4)
+    kept, owned = (
+        rules.RULES[name](0.1, weight_decay=0.1, workspace=workspace)
+        for workspace in (None, Workspace())
+    )
+    weight, state = params, kept.init_one(params)
+    own_weight, own_state = params.clone(), owned.init_one(params)
+    for grad in grads:
+        before = {leaf: value.clone() for leaf, value in state.items()}
+        new_weight, new_state = kept.update_one(grad, state, weight, inputs)
+        for leaf, value in before.items():
+            assert torch.equal(state[leaf], value), "the pure form writes over nothing"
+        weight, state = new_weight, new_state
+        own_weight, own_state = owned.update_one(grad, own_state, own_weight, inputs)
+        assert torch.equal(weight, own_weight)
+        for leaf, value in state.items():
+            assert torch.equal(value, own_state[leaf]), leaf
+    assert torch.equal(grads, grads.clone()) and not torch.equal(weight, params)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -36,6 +36,23 @@ class UpdateRule(Protocol):
         ...
 
 
+class Workspace:
+    """Memory for what is used up within one write, kept by an optimizer from write to write.
+
+    A pass over fresh memory costs several over old: every page is cleared first.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: dict[Any, Tensor] = {}
+
+    def room(self, like: Tensor, number: int = 0) -> Tensor:
+        """An uninitialised tensor like `like`; another one for another `number`."""
+        name = (number, like.shape, like.dtype, like.device)
+        if name not in self._rooms:
+            self._rooms[name] = torch.empty_like(like, memory_format=torch.contiguous_format)
+        return self._rooms[name]
+
+
 @dataclass(frozen=True)
 class Rule:
     """What the rules share: a rule of one tensor, mapped over a dictionary of them.
@@ -46,6 +63,8 @@ class Rule:
     Args:
         rate: learning rate; a number, or a tensor that broadcasts (learned rates).
         weight_decay: decoupled: `W <- (1 - rate * weight_decay) W` before the step.
+        workspace: of an optimizer that owns state and parameter: both are then written over, and
+            the direction lives until the next write. The numbers are the same.
 
     Raises:
         ValueError: a number out of range; or at an update, inputs that the rule needs are missing.
@@ -53,6 +72,7 @@ class Rule:
 
     rate: float | Tensor
     weight_decay: float | Tensor = 0.0
+    workspace: Workspace | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     # Numbers that a memory level may learn, and how: "positive" or "share" (between 0 and 1).
     LEARNED: ClassVar[Mapping[str, str]] = {"rate": "positive"}
@@ -71,7 +91,7 @@ class Rule:
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
         """What can be set beside the rate."""
-        return tuple(item.name for item in fields(cls) if item.name != "rate")
+        return tuple(item.name for item in fields(cls) if item.name not in ("rate", "workspace"))
 
     def require(self, name: str, value: Any, low: float, high: float = math.inf) -> None:
         """Raise ValueError unless `low <= value < high`; learned tensors are bounded as made."""
@@ -98,12 +118,20 @@ class Rule:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One write of one tensor: (new parameter, new state)."""
         direction, state = self.direction(grad, state, param, inputs)
-        return scaled_sum(self.decayed(param), direction, -self.rate), state
+        return scaled_sum(self.decayed(param), direction, -self.rate, self.own(param)), state
 
     def decayed(self, param: Tensor) -> Tensor:
         if isinstance(self.weight_decay, Tensor) or self.weight_decay:
-            return param * (1 - self.rate * self.weight_decay)
+            return torch.mul(param, 1 - self.rate * self.weight_decay, out=self.own(param))
         return param
+
+    def own(self, tensor: Tensor) -> Tensor | None:
+        """`tensor`, if the result of an operation may be written over it."""
+        return None if self.workspace is None else tensor
+
+    def room(self, like: Tensor, number: int = 0) -> Tensor | None:
+        """Memory for a result that is used up within this write, if there is any."""
+        return None if self.workspace is None else self.workspace.room(like, number)
 
     # -- dictionaries --------------------------------------------------------------------------
 
@@ -148,9 +176,18 @@ def per_matrix(values: Tensor) -> Tensor:
     return values[..., None, None] if values.dim() else values
 
 
-def scaled_sum(x: Tensor, y: Tensor, factor: float | Tensor) -> Tensor:
+def scaled_sum(x: Tensor, y: Tensor, factor: float | Tensor, out: Tensor | None = None) -> Tensor:
     """x + factor * y; in one pass where the factor is a number and not learned."""
-    return x + factor * y if isinstance(factor, Tensor) else torch.add(x, y, alpha=factor)
+    if isinstance(factor, Tensor):
+        return x + factor * y
+    return torch.add(x, y, alpha=factor, out=out)
+
+
+def blend(old: Tensor, new: Tensor, share: float | Tensor, out: Tensor | None = None) -> Tensor:
+    """share * old + (1 - share) * new, an exponential average."""
+    if isinstance(share, Tensor):
+        return share * old + (1 - share) * new
+    return torch.lerp(old, new, 1 - share, out=out)
 
 
 def norm(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
@@ -160,10 +197,10 @@ def norm(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
     return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(1e-19)
 
 
-def root(square: Tensor) -> Tensor:
+def root(square: Tensor, out: Tensor | None = None) -> Tensor:
     """Square root with a finite slope at zero, so that the outer gradient never becomes NaN."""
     if not square.requires_grad:
-        return square.sqrt()
+        return torch.sqrt(square, out=out)
     tiny = square <= 0
     return torch.where(tiny, 0.0, torch.where(tiny, 1.0, square).sqrt())
 

@@ -77,40 +77,46 @@ class DeepMomentumRule(MomentumRule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         plain, new = super().direction(grad, state, param, inputs)
-        row_size = norm(grad, -1) / math.sqrt(grad.shape[-1])
+        width = math.sqrt(grad.shape[-1])
+        row_size = norm(grad, -1) / width
         size = row_size.square().mean(-2, keepdim=True).clamp_min(1e-38).sqrt()
         some = slice(None, None, self.every if grad.shape[-2] >= 2 * self.every else 1)
-        few, few_size = grad[..., some, :], row_size[..., some, :]
-        missing = scaled_sum(few, new["momentum"][..., some, :], self.alpha - 1) / size
-        w_in, w_out = self.learned(unit_rows(few, few_size), few_size / size, missing, state)
-        start = first_layer(self.hidden, grad.shape[-1]).to(grad)
-        active = torch.tanh(unit_rows(grad @ (start + w_in).mT, row_size, grad.shape[-1]))
-        answer = plain + (active * (row_size / (1 - self.alpha))) @ w_out.mT
-        whole, found = norm(plain, (-2, -1)), norm(answer, (-2, -1))
-        answer = answer * (whole / found).clamp(max=1.0)
+        few, held = grad[..., some, :], new["momentum"][..., some, :]
+        w_in, w_out = self.learned(few, held, row_size[..., some, :], size, state)
+        first = first_layer(self.hidden, grad.shape[-1]).to(grad) + w_in
+        active = torch.tanh(grad @ first.mT / (row_size * width))
+        active = active * (row_size / (1 - self.alpha))
+        answer = torch.matmul(active, w_out.mT, out=self.room(grad))
+        answer = torch.add(plain, answer, out=self.own(answer))
+        clip = (norm(plain, (-2, -1)) / norm(answer, (-2, -1))).clamp(max=1.0)
+        answer = torch.mul(answer, clip, out=self.own(answer))
         if self.output == "newton_schulz":
             answer = adamw_size(grad) * newton_schulz(answer)
         return answer, {**new, "w_in": w_in, "w_out": w_out}
 
     def learned(
-        self, key: Tensor, share: Tensor, missing: Tensor, state: Tensors
+        self, grad: Tensor, momentum: Tensor, row_size: Tensor, size: Tensor, state: Tensors
     ) -> tuple[Tensor, Tensor]:
         """The MLP after one step on its objective: offsets of W_in [..., h, d], W_out [..., d, h].
 
         Args:
-            key: rows of the gradient, of norm 1 [..., o, d]; share: their size [..., o, 1] in
-                units of the whole matrix; missing: what the linear memory lacks, in these units.
+            grad, momentum: the rows that are learned from [..., o, d]; row_size: their root mean
+                squares [..., o, 1]; size: that of the whole gradient [..., 1, 1].
         """
         w_in, w_out = state["w_in"], state["w_out"]
-        rows = key.shape[-2]
-        start = first_layer(self.hidden, key.shape[-1]).to(key)
-        active = torch.tanh(key @ (start + w_in).mT)
-        # The errors of all rows, times minus the mean over them.
-        error = (missing - share * (active @ w_out.mT)) * (share / rows)
-        to_active = (error @ w_out) * (1 - active.square())
+        rows, width = grad.shape[-2], math.sqrt(grad.shape[-1])
+        first = first_layer(self.hidden, grad.shape[-1]).to(grad) + w_in
+        active = torch.tanh(grad @ first.mT / (row_size * width))
+        # What is missing, r - (1 - alpha) M(r). All factors of a row wait for the narrow tensors:
+        # a pass over the wide ones costs more than the products.
+        error = torch.matmul(active * -row_size, w_out.mT, out=self.room(grad))
+        error = torch.add(error, grad, out=self.own(error))
+        error = scaled_sum(error, momentum, self.alpha - 1, self.own(error))
+        weight = row_size / (size.square() * rows)
+        to_active = (error @ w_out) * weight * (1 - active.square()) / (row_size * width)
         return (
-            self.memory_alpha * w_in + self.memory_rate * (to_active.mT @ key),
-            self.memory_alpha * w_out + self.memory_rate * (error.mT @ active),
+            self.memory_alpha * w_in + self.memory_rate * (to_active.mT @ grad),
+            self.memory_alpha * w_out + self.memory_rate * (error.mT @ (weight * active)),
         )
 
 
@@ -122,8 +128,3 @@ def first_layer(hidden: int, width: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(hidden * 1_000_003 + width)
     return torch.randn(hidden, width, generator=generator)
-
-
-def unit_rows(x: Tensor, row_size: Tensor, width: int | None = None) -> Tensor:
-    """x [..., o, *] for rows of length 1, given their root mean square [..., o, 1]."""
-    return x / (row_size * math.sqrt(width or x.shape[-1]))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nestling.rules.base import Tensors, norm
+from nestling.rules.base import Tensors, norm, scaled_sum
 from nestling.rules.momentum import MomentumRule
 
 
@@ -54,8 +54,9 @@ class DeltaMomentumRule(MomentumRule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         old = state["momentum"]
-        momentum = self.alpha * old - self.delta_rate * self.known(old, grad, inputs) + grad
-        ahead = grad + self.alpha * momentum if self.nesterov else momentum
+        new = scaled_sum(grad, self.known(old, grad, inputs), -self.delta_rate)
+        momentum = scaled_sum(new, old, self.alpha, self.own(old))
+        ahead = scaled_sum(grad, momentum, self.alpha) if self.nesterov else momentum
         return ahead, {"momentum": momentum}
 
     def known(self, momentum: Tensor, grad: Tensor, inputs: Tensor | None) -> Tensor:

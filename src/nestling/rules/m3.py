@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Rule, Tensors, per_matrix, root, step_of
+from nestling.rules.base import Rule, Tensors, blend, per_matrix, root, step_of
 from nestling.rules.muon import check_newton_schulz, orthogonal
 
 
@@ -78,18 +78,18 @@ class M3Rule(Rule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         step = state["step"] + 1
-        slow = self.with_slow_memory(grad, state, step)
+        slow, square = self.with_slow_memory(grad, state, step), state["square"]
         if self.mode == "literal":
             fast = state["fast"] + self.beta1 * grad
-            square = state["square"] + self.beta2 * grad.square()
+            square = square + self.beta2 * grad.square()
             # Algorithm 1 writes the slow memory before a chunk, so a chunk sees the ones before it.
             answer = self.orthogonal(fast) + self.slow * state["slow_answer"]
             answer = answer / (root(square) + self.eps)
         else:
-            fast = self.beta1 * state["fast"] + (1 - self.beta1) * grad
-            ahead = self.beta1 * fast + (1 - self.beta1) * grad if self.nesterov else fast
+            fast = blend(state["fast"], grad, self.beta1, self.own(state["fast"]))
+            ahead = blend(fast, grad, self.beta1) if self.nesterov else fast
             answer = self.orthogonal(ahead) + self.slow * state["slow_answer"]
-            square = self.beta2 * state["square"] + (1 - self.beta2) * answer.square()
+            square = blend(square, answer.square(), self.beta2, self.own(square))
             start = 1 - self.beta2 ** per_matrix(step).to(grad.dtype)
             answer = answer / (root(square / start) + self.eps)
             size = answer.square().mean((-2, -1), keepdim=True).clamp_min(1e-30).sqrt()
@@ -101,14 +101,14 @@ class M3Rule(Rule):
         old = {name: state[name] for name in ("slow", "slow_answer")}
         if not self.period:
             return {**old, "gathered": state["gathered"]}
-        gathered = state["gathered"] + grad
+        gathered = torch.add(state["gathered"], grad, out=self.own(state["gathered"]))
         due = step % self.period == 0
         if not bool(due.any()):
             return {**old, "gathered": gathered}
         if self.mode == "literal":
             slow = state["slow"] + self.beta3 * gathered
         else:
-            slow = self.beta3 * state["slow"] + (1 - self.beta3) * gathered / self.period
+            slow = blend(state["slow"], gathered / self.period, self.beta3)
         new = {
             "slow": slow,
             "slow_answer": self.orthogonal(slow),

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nestling.rules.base import Rule, Tensors, per_matrix, rms, root, scaled_sum, step_of
+from nestling.rules.base import Rule, Tensors, blend, per_matrix, rms, root, scaled_sum, step_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class MomentumRule(Rule):
     def direction(
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        momentum = scaled_sum(self.association(grad), state["momentum"], self.alpha)
+        old = state["momentum"]
+        momentum = scaled_sum(self.association(grad), old, self.alpha, self.own(old))
         ahead = scaled_sum(grad, momentum, self.alpha) if self.nesterov else momentum
         return ahead, {"momentum": momentum}
 
@@ -111,8 +112,13 @@ class PreconditionedMomentumRule(Rule):
     def direction(
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        square = self.beta * state["square"] + (1 - self.beta) * grad.square()
-        momentum = self.alpha * state["momentum"] + grad / (root(square) + self.eps)
+        square, old = state["square"], state["momentum"]
+        news = torch.mul(grad, grad, out=self.room(grad))
+        square = blend(square, news, self.beta, self.own(square))
+        scale = root(square, self.room(grad))
+        scale = torch.add(scale, self.eps, out=self.own(scale))
+        news = torch.div(grad, scale, out=self.own(scale))
+        momentum = scaled_sum(news, old, self.alpha, self.own(old))
         return momentum, {"momentum": momentum, "square": square}
 
 
@@ -151,9 +157,14 @@ class AdamWRule(Rule):
         self, grad: Tensor, state: Tensors, param: Tensor, inputs: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         step = state["step"] + 1
-        mean = self.beta1 * state["mean"] + (1 - self.beta1) * grad
-        square = self.beta2 * state["square"] + (1 - self.beta2) * grad.square()
+        mean, square = state["mean"], state["square"]
+        mean = blend(mean, grad, self.beta1, self.own(mean))
+        news = torch.mul(grad, grad, out=self.room(grad))
+        square = blend(square, news, self.beta2, self.own(square))
         count = per_matrix(step).to(grad.dtype)
-        corrected = mean / (1 - self.beta1**count)
-        scale = root(square / (1 - self.beta2**count)) + self.eps
-        return corrected / scale, {"mean": mean, "square": square, "step": step}
+        scale = torch.div(square, 1 - self.beta2**count, out=self.room(grad))
+        scale = root(scale, self.own(scale))
+        scale = torch.add(scale, self.eps, out=self.own(scale))
+        answer = torch.div(mean, scale, out=self.own(scale))
+        answer = torch.div(answer, 1 - self.beta1**count, out=self.own(answer))
+        return answer, {"mean": mean, "square": square, "step": step}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nestling.rules.base import Rule
+from nestling.rules.base import Rule, Workspace
 from nestling.rules.inputs import LayerInputs
 from nestling.rules.momentum import AdamWRule
 
@@ -57,6 +57,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         own = {name: getattr(rule, name) for name in self.RULE.option_names()}
         self._known = {"params", "lr", "initial_lr", "max_lr", "min_lr", *own, *_ADAMW}
         self._check_names(options)
+        self._workspace = Workspace()
         super().__init__(params, {"lr": lr, **own, **_ADAMW, **options})
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -79,7 +80,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _rule(self, group: dict[str, Any]) -> Rule:
         options = {name: group[name] for name in self.RULE.option_names()}
-        return self.RULE(rate=group["lr"], **options)
+        return self.RULE(rate=group["lr"], workspace=self._workspace, **options)
 
     def _adamw(self, group: dict[str, Any]) -> AdamWRule:
         beta1, beta2 = group["adamw_betas"]
@@ -89,6 +90,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             beta1=beta1,
             beta2=beta2,
             eps=group["adamw_eps"],
+            workspace=self._workspace,
         )
 
     @torch.no_grad()
@@ -134,7 +136,10 @@ class RuleOptimizer(torch.optim.Optimizer):
             grads.append(grad)
         if not grads:
             return False
-        if bool(torch.isfinite(torch.nn.utils.get_total_norm(grads, float("inf")))):
+        # The norm is quick; where it is infinite, the numbers may only be large.
+        if bool(torch.isfinite(torch.nn.utils.get_total_norm(grads))):
+            return True
+        if all(bool(torch.isfinite(grad).all()) for grad in grads):
             return True
         if self.nonfinite == "skip":
             self.skipped += 1
@@ -150,7 +155,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         half = param.dtype in (torch.bfloat16, torch.float16)
         if not state and half:
             state["master"] = param.float()
-        weight = state["master"] if half else param
+        weight = state["master"] if half else param.detach()
         is_matrix = rule.MATRICES_ONLY and param.dim() > 2
         shape = (param.shape[0], -1) if is_matrix else param.shape
         weight, grad = weight.reshape(shape), grad.to(weight.dtype).reshape(shape)
@@ -165,7 +170,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         state.update(leaves)
         if half:
             state["master"] = new.reshape(param.shape)
-        param.copy_(new.reshape(param.shape))
+        if new.data_ptr() != param.data_ptr():
+            param.copy_(new.reshape(param.shape))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state, to the bit; each tensor keeps the dtype it was saved with."""

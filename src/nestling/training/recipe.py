@@ -63,12 +63,11 @@ def prepare_run(options: RunOptions, folder: str | Path, report: Report | None =
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "options.json"
     values = options.to_dict()
-    if record.is_file():
-        # Read, not compared as text: a run of an earlier version lacks settings that came since.
-        if HopeSettings.from_dict(json.loads(record.read_text())["model"]) != options.model:
-            raise ValueError(
-                f"{folder} holds a run of another model; choose another folder with --run"
-            )
+    # Read, not compared as text: a run of an earlier version lacks settings that came since.
+    if record.is_file() and (
+        HopeSettings.from_dict(json.loads(record.read_text())["model"]) != options.model
+    ):
+        raise ValueError(f"{folder} holds a run of another model; choose another folder with --run")
     record.write_text(json.dumps(values, indent=2) + "\n")
     if options.loop.threads:
         torch.set_num_threads(options.loop.threads)
