@@ -132,7 +132,7 @@ def test_forgetting_is_what_the_old_domain_lost():
 @pytest.mark.parametrize("name", list(rule_recall.RULES))
 def test_every_rule_of_the_inner_race_is_trained_and_asked(name):
     course = rule_recall.Course(steps=2, trial=1, notes=8, stages=(2,), facts=(2, 4), questions=8)
-    course = replace(course, width=16, memory=24, vocabulary=500)
+    course = replace(course, memory=24)
     rows = list(rule_recall.measure_rule_recall(rules=[name], seeds=[0], course=course))
     assert [row["facts"] for row in rows] == [2, 4]
     assert name in recall_table(rows)

@@ -31,11 +31,19 @@ def test_turns_tell_ask_and_chat():
 
 def test_only_the_restatement_is_scored(task):
     rng = random.Random(0)
-    turns = task.turns(FactSource(rng), rng, 8)
+    groups = task.turns(FactSource(rng), rng, 40)
+    assert [len(group.ids) for group in groups] == [16, 16, 8]
     restate = task.dialogue.ids["<|restate|>"]
-    for ids, mask, scored in zip(turns.ids, turns.mask, turns.scored, strict=True):
-        first = ids.tolist().index(restate) + 1
-        assert scored.nonzero().flatten().tolist() == list(range(first, int(mask.sum())))
+    for turns in groups:
+        for ids, mask, scored in zip(turns.ids, turns.mask, turns.scored, strict=True):
+            first = ids.tolist().index(restate) + 1
+            assert scored.nonzero().flatten().tolist() == list(range(first, int(mask.sum())))
+
+
+def test_turns_of_like_length_are_read_together(task):
+    rng = random.Random(0)
+    sizes = [group.mask.sum(1) for group in task.turns(FactSource(rng), rng, 40)]
+    assert torch.equal(torch.cat(sizes), torch.cat(sizes).sort().values)
 
 
 def test_of_a_changed_fact_only_the_last_telling_is_asked(task):
@@ -63,7 +71,7 @@ def test_old_facts_come_before_new_ones():
 def test_a_step_depends_on_seed_and_step_alone(task):
     def draw(step):
         rng = random.Random(f"told facts 0 {step}")
-        return task.turns(FactSource(rng), rng, 4).ids
+        return task.turns(FactSource(rng), rng, 4)[0].ids
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3)[:, :5], draw(4)[:, :5])

@@ -96,7 +96,7 @@ def stream(
 
 @group.command()
 def recall(
-    steps: Annotated[int, typer.Option(help="Steps of meta-training of each rule.")] = 600,
+    steps: Annotated[int, typer.Option(help="Steps of meta-training of each rule.")] = 300,
     seeds: Seeds = 3,
     only: Only = None,
     run: Run = Path("runs/rule_recall.jsonl"),

@@ -1,9 +1,10 @@
 """The inner race: which rule writes best into the continuum memory.
 
-Each rule is meta-trained on the told-facts notes (the remembering half of the task alone), from the
-same start, with the same data and budget and a delta of the same size. The rate it starts from is
-the better of a few, tried for a share of the budget; from there it is learned. Then residents are
-told facts with values held out, note by note, and every fact is asked.
+All rules stand on one body, that of the embedded model, which stays as it is; its memory and its
+writer are made anew, smaller, and meta-trained for each rule with the same data and budget and a
+delta of the same size (the remembering half of the told-facts task alone). The rate a rule starts
+from is the best of a few, tried for a share of the budget; from there it is learned. Then residents
+are told facts with values held out, and every fact is asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,11 @@ from torch import Tensor
 
 from nestling.evaluation.finished import Finished, loss_or_diverged
 from nestling.memory.level import Level
+from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Dialogue
 from nestling.models.hope import Hope
-from nestling.models.settings import HopeSettings
 from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, ToldFactsOptions
-from nestling.training.recipe import told_facts_texts
-from nestling.training.tokenizer import train_tokenizer
 from nestling.training.told_facts import FactSource
 from nestling.training.told_facts_task import ToldFactsTask, answer_loss
 
@@ -48,47 +47,60 @@ class Entry:
 
 
 RULES: dict[str, Entry] = {
-    "gradient descent": Entry((100.0, 300.0), rule="gradient_descent"),
-    "momentum": Entry((50.0, 150.0), {"alpha": 0.5}, "momentum"),
-    "delta momentum": Entry((50.0, 150.0), {"alpha": 0.5}, "delta_momentum"),
-    "deep momentum": Entry((50.0, 150.0), {"alpha": 0.5, "hidden": 16}, "deep_momentum"),
-    "delta gradient descent": Entry((0.3, 3.0), {"scale": 200.0}, "delta_gradient_descent"),
-    "muon": Entry((10.0, 40.0), {"alpha": 0.5, "nesterov": False}, "muon"),
+    "gradient descent": Entry((100.0, 300.0, 900.0), rule="gradient_descent"),
+    "momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5}, "momentum"),
+    "delta momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5}, "delta_momentum"),
+    "deep momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5, "hidden": 16}, "deep_momentum"),
+    "delta gradient descent": Entry((0.3, 1.0, 3.0), {"scale": 300.0}, "delta_gradient_descent"),
+    "muon": Entry((3.0, 10.0, 30.0), {"alpha": 0.5, "nesterov": False}, "muon"),
 }
 
 
 @dataclass(frozen=True)
 class Course:
-    """The size of the race."""
+    """The size of the race.
 
-    steps: int = 600
-    trial: int = 150
+    Args:
+        trial: steps for which each rate is tried.
+        notes: told in a step, over all residents; stages: facts of a resident, stage by stage.
+        facts: told at the end; questions: asked at the end, at least so many for each number.
+        memory: width of the written MLP; turn: notes of one write.
+    """
+
+    steps: int = 300
+    trial: int = 40
     notes: int = 128
-    stages: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128)
+    stages: tuple[int, ...] = (32, 64, 128)
     facts: tuple[int, ...] = (32, 128, 512, 1024)
     questions: int = 1024
-    width: int = 128
     memory: int = 512
-    vocabulary: int = 2048
+    turn: int = 4
+    learning_rate: float = 3e-3
 
-    def model(self, level: Level, seed: int) -> Hope:
+    def model(self, body: Hope, level: Level, seed: int) -> Hope:
+        """`body` with a new memory of one level and a new writer, which alone are trained."""
         torch.manual_seed(seed)
-        return Hope(
-            HopeSettings(
-                vocab_size=self.vocabulary,
-                hidden_size=self.width,
-                intermediate_size=2 * self.width,
-                memory_intermediate_size=self.memory,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                mixer="attention",
-                levels=(level,),
-            )
-        )
+        settings = replace(body.settings, levels=(level,), memory_intermediate_size=self.memory)
+        model = Hope(settings)
+        new = {id(part) for part in (*model.layers[-1].memory.parameters(), model.norm.weight)}
+        new |= {id(part) for part in model.writer.parameters()}
+        known = body.state_dict()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if id(parameter) not in new:
+                    parameter.copy_(known[name]).requires_grad_(False)
+        return model
 
 
 class NotesTask(ToldFactsTask):
-    """The remembering half of the told-facts task."""
+    """The remembering half of the told-facts task, some notes a write."""
+
+    def __init__(self, dialogue: Dialogue, options: ToldFactsOptions, seed: int, turn: int) -> None:
+        super().__init__(dialogue, options, seed)
+        self.turn = turn
+
+    def notes_of_a_write(self, notes: int) -> int:
+        return self.turn
 
     def loss(
         self, model: Hope, step: int, precision: torch.dtype
@@ -102,26 +114,30 @@ def measure_rule_recall(
     rules: Sequence[str] = tuple(RULES),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
+    bundle: ModelBundle | None = None,
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/rule_recall.json`: one for each rule, seed and number of facts."""
+    """Rows for `results/rule_recall.json`: one for each rule, seed and number of facts.
+
+    Args:
+        bundle: the body and its words; None is the embedded model.
+    """
     course = course or Course()
     finished = Finished(run_file, course)
-    dialogue = Dialogue(train_tokenizer(told_facts_texts(0, 20_000), course.vocabulary))
+    bundle = bundle or load_bundle()
+    dialogue = bundle.dialogue
 
-    def train(
-        rule: str, rate: float, seed: int, until: int, course: Course = course
-    ) -> tuple[Hope, float]:
-        """The model after some steps, and the mean loss of the last tenth of them."""
+    def train(rule: str, rate: float, seed: int, until: int) -> tuple[Hope, float]:
+        """The model after some steps, and the mean loss of the last quarter of them."""
         entry = RULES[rule]
         level = Level(period=64, rule=entry.rule, rate=rate, rule_options=entry.options)
-        model = course.model(level, seed)
-        told = ToldFactsOptions(notes=course.notes, residents=16, stages=course.stages, advance=0.8)
+        model = course.model(bundle.model, level, seed)
+        told = ToldFactsOptions(notes=course.notes, stages=course.stages, advance=0.8)
         loop = LoopOptions(
             steps=course.steps,
-            learning_rate=2e-3,
-            warmup=50,
+            learning_rate=course.learning_rate,
+            warmup=20,
             schedule=((0.0, 1.0), (1.0, 0.0)),
             seed=seed,
             log_every=1,
@@ -131,19 +147,20 @@ def measure_rule_recall(
 
         def report(step: int, numbers: dict[str, float]) -> None:
             losses.append(numbers["loss"])
-            if step % 50 == 0:
+            if step % 20 == 0:
                 progress(
-                    f"{rule}  rate {rate}  seed {seed}  step {step}  "
+                    f"{rule}  rate {rate}  seed {seed}  step {step}  loss {numbers['loss']:.3f}  "
                     f"facts {numbers['facts']}  recalled {numbers['recalled']:.2f}"
                 )
 
         with tempfile.TemporaryDirectory() as folder:
-            trainer = Trainer(model, NotesTask(dialogue, told, seed), loop, folder, report)
+            task = NotesTask(dialogue, told, seed, course.turn)
+            trainer = Trainer(model, task, loop, folder, report)
             try:
                 trainer.run(until)
             except FloatingPointError:
                 return model, math.inf
-        last = losses[-max(1, until // 10) :]
+        last = losses[-max(1, until // 4) :]
         return model, sum(last) / len(last)
 
     for rule in rules:
@@ -163,7 +180,7 @@ def measure_rule_recall(
                 model, loss = train(rule, rate, seed, course.steps)
                 values = {"loss": loss_or_diverged(loss)}
                 for facts in course.facts:
-                    told, refused = recall(model, dialogue, facts, course.questions, seed)
+                    told, refused = recall(model, dialogue, facts, course, seed)
                     values |= {f"{facts}/recalled": told, f"{facts}/refused": refused}
                 return values
 
@@ -182,22 +199,27 @@ def measure_rule_recall(
 
 @torch.no_grad()
 def recall(
-    model: Hope, dialogue: Dialogue, facts: int, questions: int, seed: int
+    model: Hope, dialogue: Dialogue, facts: int, course: Course, seed: int
 ) -> tuple[float, float]:
     """Share of told facts recalled and of never-told keys refused, after so many facts.
 
-    Values and names are those held out; each note is a turn and a write of its own. About as many
-    residents are told as it takes for the wanted number of questions.
+    Values and names are those held out. About as many residents are told as it takes for the wanted
+    number of questions.
     """
     model.eval()
     rng = random.Random(f"rule recall {facts} {seed}")
     source = FactSource(rng, values="held_out")
     task = ToldFactsTask(dialogue, ToldFactsOptions(), seed)
-    residents = max(1, min(16, questions // facts))
+    residents = max(1, min(16, course.questions // facts))
     told, asked, absent = task.notes(source, rng, residents, facts)
     hidden = model.turns_below_memory(told.ids, told.mask)
     _, state = model.read_turns(
-        told.ids, told.mask, model.new_state(residents), learn=told.scored, hidden=hidden
+        told.ids,
+        told.mask,
+        model.new_state(residents),
+        learn=told.scored,
+        hidden=hidden,
+        together=course.turn,
     )
     deltas = model.writer.deltas(model.end_turn(state))
     told.scored[~asked] = False

@@ -32,6 +32,8 @@ UPDATED_SHARE = 0.1
 ABSENT_SHARE = 0.25
 # Refusals are short and few: without a weight of their own they would hardly count.
 REFUSAL_WEIGHT = 0.5
+# Turns of like length are read together: half of a common rectangle would be padding.
+TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,15 @@ class ToldFactsTask:
 
     # -- examples ------------------------------------------------------------------------------
 
-    def turns(self, source: FactSource, rng: random.Random, count: int) -> Passages:
-        """Turns with their restatements: [count, L], the restatement scored."""
-        rows, starts = [], []
+    def turns(self, source: FactSource, rng: random.Random, count: int) -> list[Passages]:
+        """Turns with their restatements, the restatement scored: short ones first, [<= 16, L]."""
+        drawn = []
         for text, restated in islice(draw_turns(source, rng), count):
             prompt = self.dialogue.turn(text)
-            rows.append(prompt + self.dialogue.restatement(restated))
-            starts.append(len(prompt))
-        return pad(rows, starts, self.dialogue.pad_id)
+            drawn.append((prompt + self.dialogue.restatement(restated), len(prompt)))
+        drawn.sort(key=lambda turn: len(turn[0]))
+        groups = [drawn[place : place + TOGETHER] for place in range(0, count, TOGETHER)]
+        return [pad(*zip(*group, strict=True), self.dialogue.pad_id) for group in groups]
 
     def notes(
         self, source: FactSource, rng: random.Random, residents: int, facts: int
@@ -168,19 +171,27 @@ class ToldFactsTask:
         }
 
     def restating_loss(
-        self, model: Hope, turns: Passages, precision: torch.dtype
+        self, model: Hope, turns: Sequence[Passages], precision: torch.dtype
     ) -> tuple[Tensor, float]:
         """Mean loss of the restatements, and the share of turns restated without an error."""
-        with torch.autocast(turns.ids.device.type, precision, enabled=precision != torch.float32):
-            hidden = model.turns_below_memory(turns.ids[:, None], turns.mask[:, None])[:, 0]
-            targets, scored = turns.ids[:, 1:], turns.scored[:, 1:]
-            # Only scored tokens go on: what stands above the mixers looks at one token at a time.
-            top = model.above_mixers(hidden[:, :-1][scored][None], {})[0]
-            logits = model.head(top).float()
-        wrong = torch.zeros_like(scored)
-        wrong[scored] = logits.argmax(-1) != targets[scored]
-        exact = 1.0 - wrong.any(-1).float().mean().item()
-        return F.cross_entropy(logits, targets[scored]), exact
+        losses, exact = [], []
+        for group in turns:
+            ids, scored = group.ids, group.scored[:, 1:]
+            with torch.autocast(ids.device.type, precision, enabled=precision != torch.float32):
+                hidden = model.turns_below_memory(ids[:, None], group.mask[:, None])[:, 0]
+                # Only scored tokens go on: above the mixers every token stands alone.
+                top = model.above_mixers(hidden[:, :-1][scored][None], {})[0]
+                logits = model.head(top).float()
+            targets = ids[:, 1:][scored]
+            wrong = torch.zeros_like(scored)
+            wrong[scored] = logits.argmax(-1) != targets
+            losses.append(F.cross_entropy(logits, targets, reduction="none"))
+            exact.append(~wrong.any(-1))
+        return torch.cat(losses).mean(), torch.cat(exact).float().mean().item()
+
+    def notes_of_a_write(self, notes: int) -> int:
+        """How many notes share a write, when a resident is told so many."""
+        return math.ceil(notes / self.options.writes)
 
     def remembering_loss(
         self,
@@ -200,7 +211,7 @@ class ToldFactsTask:
             told.mask,
             state,
             learn=told.scored,
-            together=math.ceil(told.ids.shape[1] / self.options.writes),
+            together=self.notes_of_a_write(told.ids.shape[1]),
             hidden=told_hidden,
         )
         deltas = model.writer.deltas(model.end_turn(state))
