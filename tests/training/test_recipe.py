@@ -1,5 +1,6 @@
 """What a run leaves behind can be used at once."""
 
+import pytest
 import torch
 from transformers import AutoTokenizer
 
@@ -63,3 +64,32 @@ def test_a_folder_of_another_model_is_refused(tmp_path, monkeypatch):
         assert "holds a run of another model" in str(error)
     else:
         raise AssertionError("the folder was taken")
+
+
+def test_a_run_begins_with_the_weights_of_a_model(tmp_path, monkeypatch):
+    _, folder = run_and_export(tmp_path, monkeypatch)
+    rest = CONFIG[CONFIG.index("[told_facts]") :]
+    (tmp_path / "e.toml").write_text('[start]\nmodel = "model"\n' + rest)
+    trainer = prepare_run(read_options(tmp_path / "e.toml"), tmp_path / "further")
+    bundle = load_bundle(folder)
+    for name, weight in bundle.model.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], weight), name
+    assert (tmp_path / "further/tokenizer.json").read_text() == (
+        tmp_path / "run/tokenizer.json"
+    ).read_text()
+    trainer.run()
+    assert trainer.model.settings == bundle.model.settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[start]\nmodel = 'nowhere'\n", "no model folder"),
+        ("[start]\nmodel = 'model'\n[model]\nhidden_size = 8\n", "takes the place of"),
+        ("[start]\nfolder = 'model'\n", "one entry"),
+    ],
+)
+def test_a_start_that_is_none_is_refused(tmp_path, text, message):
+    (tmp_path / "f.toml").write_text(text + "[told_facts]\n")
+    with pytest.raises(ValueError, match=message):
+        read_options(tmp_path / "f.toml")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.presets import build_settings
 from nestling.models.settings import HopeSettings
 
@@ -121,7 +122,12 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """A whole run: model, tokenizer, one task, loop."""
+    """A whole run: model, tokenizer, one task, loop.
+
+    Args:
+        start: a model folder whose weights and tokenizer the run begins with, or "embedded" for
+            the model that comes with nestling; None begins at random.
+    """
 
     model: HopeSettings
     loop: LoopOptions
@@ -129,7 +135,12 @@ class RunOptions:
     text: TextOptions | None = None
     vocab_size: int = 2048
     tokenizer: str | None = None
+    start: str | None = None
     folder: Path = field(default=Path())
+
+    def start_bundle(self) -> ModelBundle | None:
+        """The model the run begins with, if there is one."""
+        return None if self.start is None else _start(self.start, self.folder)
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
@@ -140,6 +151,8 @@ class RunOptions:
 
 def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RunOptions:
     """Read a TOML configuration with the tables [model], [loop], [tokenizer] and one task.
+
+    In place of [model] and [tokenizer] may stand `[start] model = "folder"`: go on from there.
 
     Args:
         overrides: fields of [loop] to replace, for example `{"steps": 10}`.
@@ -154,16 +167,23 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}") from error
-    unknown = set(values) - {"model", "loop", "tokenizer", "told_facts", "text"}
+    unknown = set(values) - {"model", "loop", "tokenizer", "start", "told_facts", "text"}
     if unknown:
         raise ValueError(f"{path}: unknown tables {sorted(unknown)}")
     tasks = [name for name in ("told_facts", "text") if name in values]
     if len(tasks) != 1:
         raise ValueError(f"{path} needs one task, [told_facts] or [text], got {tasks or 'none'}")
-    tokenizer = values.get("tokenizer", {})
+    tokenizer, start = values.get("tokenizer", {}), values.get("start")
+    if start is not None and (set(start) != {"model"} or "model" in values or tokenizer):
+        raise ValueError(
+            f"{path}: [start] has one entry, model = 'folder', and takes the place of [model] "
+            "and [tokenizer]"
+        )
     loop = {**values.get("loop", {}), **(overrides or {})}
     return RunOptions(
-        model=_model(values.get("model", {}), path),
+        model=_model(values.get("model", {}), path)
+        if start is None
+        else _start(start["model"], path.resolve().parent).model.settings,
         loop=_build(LoopOptions, loop, path),
         told_facts=_build(ToldFactsOptions, values["told_facts"], path)
         if "told_facts" in values
@@ -171,8 +191,13 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
         text=_build(TextOptions, values["text"], path) if "text" in values else None,
         vocab_size=tokenizer.get("vocab_size", 2048),
         tokenizer=tokenizer.get("file"),
+        start=None if start is None else str(start["model"]),
         folder=path.resolve().parent,
     )
+
+
+def _start(name: str, folder: Path) -> ModelBundle:
+    return load_bundle(None if name == "embedded" else folder / name)
 
 
 def _model(values: Mapping[str, Any], path: Path) -> HopeSettings:

@@ -38,6 +38,9 @@ def told_facts_texts(seed: int, turns: int = TOKENIZER_TURNS) -> list[str]:
 def prepare_tokenizer(options: RunOptions, folder: Path) -> Tokenizer:
     """The tokenizer the options name, the run's own, or a new one trained on the task's text."""
     path = folder / "tokenizer.json"
+    start = options.start_bundle()
+    if start is not None and not path.is_file():
+        save_tokenizer(start.dialogue.tokenizer, path)
     if options.tokenizer is not None:
         path = (options.folder / options.tokenizer).resolve()
         if not path.is_file():
@@ -73,7 +76,9 @@ def prepare_run(options: RunOptions, folder: str | Path, report: Report | None =
         torch.set_num_threads(options.loop.threads)
     tokenizer = prepare_tokenizer(options, folder)
     torch.manual_seed(options.loop.seed)
-    model = Hope(options.model)
+    model, start = Hope(options.model), options.start_bundle()
+    if start is not None:
+        model.load_state_dict(start.model.state_dict())
     if options.told_facts is not None:
         task = ToldFactsTask(Dialogue(tokenizer), options.told_facts, options.loop.seed)
     else:

@@ -89,8 +89,11 @@ class ToldFactsTask:
             prompt = self.dialogue.turn(text)
             drawn.append((prompt + self.dialogue.restatement(restated), len(prompt)))
         drawn.sort(key=lambda turn: len(turn[0]))
-        groups = [drawn[place : place + TOGETHER] for place in range(0, count, TOGETHER)]
-        return [pad(*zip(*group, strict=True), self.dialogue.pad_id) for group in groups]
+        passages = []
+        for place in range(0, count, TOGETHER):
+            rows, starts = zip(*drawn[place : place + TOGETHER], strict=True)
+            passages.append(pad(rows, starts, self.dialogue.pad_id))
+        return passages
 
     def notes(
         self, source: FactSource, rng: random.Random, residents: int, facts: int
