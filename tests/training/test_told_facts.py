@@ -13,9 +13,11 @@ from nestling.training.told_facts import (
     key_of,
     parse_key,
 )
+from nestling.training.told_facts.phrasings import FURTHER
 from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import split_of
+from nestling.training.told_facts.templates import compile_forms
 
 REQUIRED = """name, age, birthday, hometown, city, street, job, employer, manager, colleague,
 sister, brother, mother, father, partner, child, friend, doctor, dog, cat, car, favourite colour,
@@ -255,3 +257,30 @@ def test_slips_change_most_texts() -> None:
 def test_a_share_of_slips_beyond_all_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         FactSource(random.Random(0), slips=share)
+
+
+def test_odd_values_are_of_any_kind_and_of_the_split() -> None:
+    source = FactSource(random.Random(0), odd_values=1.0)
+    values = [source.value("favourite season") for _ in range(200)]
+    assert all(split_of(value) == "train" for value in values)
+    plain = FactSource(random.Random(0))
+    seasons = {plain.value("favourite season") for _ in range(500)}
+    assert sum(value in seasons for value in values) < 20
+
+
+def test_further_phrasings_leave_what_is_held_out_as_it_is() -> None:
+    for label, further in FURTHER.items():
+        held_out = {template.text for template in RELATIONS[label].tellings["held_out"]}
+        train = {template.text for template in RELATIONS[label].tellings["train"]}
+        assert set(further.tell) <= train | held_out
+        assert not train & held_out
+
+
+@pytest.mark.parametrize("label", list(RELATIONS))
+def test_every_relation_has_further_phrasings_of_its_own(label: str) -> None:
+    assert min(len(FURTHER[label].tell), len(FURTHER[label].ask)) >= 5
+
+
+def test_a_contraction_is_one_of_whole_words() -> None:
+    forms = compile_forms("the aunt {subj} {visit|visits} is {v}, and it is {v}")
+    assert forms.first[1] == "the aunt I visit is {v}, and it's {v}"

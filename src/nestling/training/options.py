@@ -79,6 +79,7 @@ class ToldFactsOptions:
         advance: recall (moving average) at which the next stage begins.
         writes: at most so many writes follow one another; beyond, turns share one.
         slips: share of clauses with a slip of the keyboard or the tongue.
+        odd_values: share of values that are of another kind, or put together from two.
     """
 
     turns: int = 64
@@ -89,6 +90,7 @@ class ToldFactsOptions:
     advance: float = 0.9
     writes: int = 18
     slips: float = 0.0
+    odd_values: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))

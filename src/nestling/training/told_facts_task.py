@@ -134,7 +134,7 @@ class ToldFactsTask:
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one step and what is worth a line in the log."""
         rng = random.Random(f"told facts {self.seed} {step}")
-        source = FactSource(rng, slips=self.options.slips)
+        source = FactSource(rng, slips=self.options.slips, odd_values=self.options.odd_values)
         restating, restated = self.restating_loss(
             model, self.turns(source, rng, self.options.turns), precision
         )

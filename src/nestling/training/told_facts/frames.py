@@ -5,8 +5,10 @@ from __future__ import annotations
 from nestling.training.told_facts.splits import partition
 
 
-def _split(scope: str, *texts: str) -> dict[str, tuple[str, ...]]:
-    return partition(scope, texts, texts)
+def _split(scope: str, *texts: str, further: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Both splits of `texts`; `further` ones are for training: what is held out stays the same."""
+    splits = partition(scope, texts, texts)
+    return {**splits, "train": splits["train"] + tuple(t for t in further if t not in texts)}
 
 
 # Before any text, a clause or not. One that ends a sentence makes the next word a capital.
@@ -68,6 +70,18 @@ ANY_OPENERS = _split(
     "Here is something to know. ",
     "I have something to tell you. ",
     "Save this: ",
+    further=(
+        "Oh, before I go, ",
+        "Just quickly, ",
+        "Morning! ",
+        "Right then, ",
+        "For your information: ",
+        "One last thing: ",
+        "Here goes: ",
+        "Speaking of which, ",
+        "Oh, and another thing, ",
+        "Cheers! ",
+    ),
 )
 # Before a clause only.
 CLAUSE_OPENERS = _split(
@@ -117,6 +131,16 @@ CLAUSE_OPENERS = _split(
     "What you should know is that ",
     "Let me add that ",
     "Bear in mind that ",
+    further=(
+        "I may as well tell you that ",
+        "You might like to know that ",
+        "I don't think I told you that ",
+        "Let the record show that ",
+        "As a matter of fact, ",
+        "Believe it or not, ",
+        "Not that it matters much, but ",
+        "I'd better mention that ",
+    ),
 )
 CLOSERS = _split(
     "closer",
@@ -145,6 +169,16 @@ CLOSERS = _split(
     ", make a note of it",
     ", as I said",
     ", to be precise",
+    further=(
+        ", in case you were wondering",
+        ", so keep that in mind",
+        ", if you ever need it",
+        ", believe it or not",
+        ", not that it matters much",
+        ", since you asked",
+        ", just so it's written down",
+        ", as far as I know",
+    ),
 )
 UPDATE_OPENERS = _split(
     "update opener",
@@ -173,6 +207,16 @@ UPDATE_OPENERS = _split(
     "It's different now: ",
     "My notes were out of date. ",
     "Forget what I said before. ",
+    further=(
+        "Little update: ",
+        "Slight change: ",
+        "Scratch that: ",
+        "Hold on, that's out of date. ",
+        "Since we last spoke, things have changed. ",
+        "I have to take something back: ",
+        "Please change this in your notes: ",
+        "You won't believe this. ",
+    ),
 )
 PAIR_JOINTS = _split(
     "pair joint",
@@ -202,6 +246,13 @@ PAIR_JOINTS = _split(
     ", oh and ",
     ". Apart from that, ",
     ". Plus, ",
+    further=(
+        ". On top of that, ",
+        ", and then ",
+        ". One more thing: ",
+        ", and on top of that ",
+        ". Another thing, ",
+    ),
 )
 QUESTION_OPENERS = _split(
     "question opener",
@@ -244,6 +295,15 @@ QUESTION_OPENERS = _split(
     "Let me check: ",
     "Do you remember? ",
     "I forgot: ",
+    further=(
+        "Silly question: ",
+        "Quick one: ",
+        "One moment, ",
+        "My memory is terrible: ",
+        "Before I forget, ",
+        "You may know this: ",
+        "Sorry to ask again, ",
+    ),
 )
 # Each frames an indirect question, and says how the sentence ends.
 INDIRECT = _split(
@@ -289,6 +349,15 @@ INDIRECT = _split(
     "I'd love to know *.",
     "Can you remember *?",
     "I'm trying to remember *.",
+    further=(
+        "Would you happen to know *?",
+        "It has slipped my mind *.",
+        "Would you mind telling me *?",
+        "I keep forgetting *.",
+        "Could you let me know *?",
+        "I should know this, but can you tell me *?",
+        "You might remember *.",
+    ),
 )
 INDIRECT_NOUN = _split(
     "indirect noun",
@@ -326,4 +395,13 @@ INDIRECT_NOUN = _split(
     "Look up *, please.",
     "Do you still know *?",
     "Show me *.",
+    further=(
+        "Could you tell me * again?",
+        "I keep forgetting *.",
+        "Would you happen to have *?",
+        "Mind telling me *?",
+        "I could use *.",
+        "Did you write down *?",
+        "Could you dig up *?",
+    ),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from nestling.training.told_facts.phrasings import FURTHER, Ask, Phrasings
 from nestling.training.told_facts.splits import partition
 from nestling.training.told_facts.templates import (
     QuestionTemplate,
@@ -13,7 +15,7 @@ from nestling.training.told_facts.templates import (
     telling_template,
 )
 
-Ask = str | tuple[str, str]
+Template = TypeVar("Template", TellingTemplate, QuestionTemplate)
 
 ATTRIBUTE_UPDATES = (
     "{poss} L is now {v}",
@@ -84,6 +86,9 @@ def relation(
 ) -> Relation:
     """Build a relation; "L" alone in a text stands for the label.
 
+    What `FURTHER` knows of the label is added to the training split, so that what is held out
+    stays the same.
+
     Raises ValueError when fewer than six tellings, updates or questions are given.
     """
 
@@ -101,14 +106,25 @@ def relation(
         )
         for item in dict.fromkeys(ask)
     ]
+    further = FURTHER.get(label, Phrasings())
     return Relation(
         label,
         kind,
         only_me,
-        partition(f"{label} telling", tellings, [template.text for template in tellings]),
-        partition(f"{label} update", updates, [template.text for template in updates]),
-        partition(f"{label} question", questions, [template.text for template in questions]),
+        divide(f"{label} telling", tellings, [telling_template(text) for text in further.tell]),
+        divide(f"{label} update", updates, [telling_template(text) for text in further.update]),
+        divide(f"{label} question", questions, [question_template(ask) for ask in further.ask]),
     )
+
+
+def divide(
+    scope: str, templates: Sequence[Template], further: Sequence[Template]
+) -> dict[str, tuple[Template, ...]]:
+    """Both splits of `templates`, and `further` ones in training unless they are known."""
+    splits = partition(scope, templates, [template.text for template in templates])
+    known = {template.text for template in templates}
+    new = tuple(template for template in further if template.text not in known)
+    return {**splits, "train": splits["train"] + new}
 
 
 NAMED_TELLINGS = (

@@ -19,6 +19,7 @@ from nestling.training.told_facts.word_lists import KIN
 
 _IDS = tuple(RELATIONS)
 _OTHERS_IDS = tuple(name for name, relation in RELATIONS.items() if not relation.only_me)
+_KIND_NAMES = tuple(KINDS)
 _KIN_CHANCE = 0.4
 _DRAWS_AT_MOST = 10_000
 
@@ -36,8 +37,9 @@ class FactSource:
     """Draws facts, tellings and questions reproducibly.
 
     `values` is the split of the values and names, `phrasings` that of templates and frames:
-    "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue.
-    Raises ValueError for any other split or share.
+    "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue,
+    `odd_values` that of values of another kind, or put together from two: what is said counts, not
+    what would be likely. Raises ValueError for any other split or share.
     """
 
     def __init__(
@@ -47,21 +49,26 @@ class FactSource:
         values: str = "train",
         phrasings: str = "train",
         slips: float = 0.0,
+        odd_values: float = 0.0,
     ):
-        if not 0 <= slips <= 1:
-            raise ValueError(f"slips is a share between 0 and 1, got {slips}")
+        for name, share in (("slips", slips), ("odd_values", odd_values)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share between 0 and 1, got {share}")
         check_split("values", values)
         check_split("phrasings", phrasings)
         self._rng = rng
         self._values = values
         self._phrasings = phrasings
         self._slips = slips
+        self._odd_values = odd_values
         # Kin words are grammar, as relations are: all of them are seen in training.
         self._kin = KIN
 
     def value(self, relation: str) -> str:
         """A value for `relation` out of this source's split of values."""
         draw = KINDS[_relation(relation).kind]
+        if self._odd_values and self._rng.random() < self._odd_values:
+            draw = _odd_value
         for _ in range(_DRAWS_AT_MOST):
             value = draw(self._rng)
             if split_of(value) == self._values:
@@ -326,6 +333,14 @@ class FactSource:
             if template.clause:
                 return template
         return choices[0]
+
+
+def _odd_value(rng: random.Random) -> str:
+    """A value of any kind, or the first and the last word of two."""
+    one, other = (KINDS[rng.choice(_KIND_NAMES)](rng) for _ in range(2))
+    if rng.random() < 0.5:
+        return one
+    return f"{one.split(' ')[0]} {other.split(' ')[-1]}"
 
 
 def _after(opener: str, body: str) -> str:

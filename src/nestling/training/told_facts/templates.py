@@ -35,7 +35,7 @@ _SAID = re.compile(r"^(what|where|who|when) (\{(?:poss|subj)\}.*)$")
 
 def _replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
     for old, new in pairs:
-        text = text.replace(old, new)
+        text = re.sub(rf"\b{old}", new, text)
     return text
 
 
