@@ -12,7 +12,7 @@ from nestling.evaluation import landscape, optimizer_race, rule_recall
 from nestling.evaluation.figures import rule_landscape
 from nestling.evaluation.finished import DIVERGED, Finished
 from nestling.evaluation.optimizer_race import OPTIMIZERS, Entry, best_rate
-from nestling.evaluation.rule_cost import block, slow_step
+from nestling.evaluation.rule_cost import PeakMemory, block, slow_step
 from nestling.evaluation.rule_recall import facts_held
 from nestling.evaluation.rule_tables import (
     landscape_table,
@@ -157,3 +157,14 @@ def test_the_slow_step_of_m3_is_counted_once_a_period():
     optimizer.step()
     assert slow_step(optimizer, 0.0, "cpu") > 0
     assert all(int(values["step"]) == 4 for values in optimizer.state.values())
+
+
+def test_the_peak_is_what_lived_together():
+    kept = torch.ones(1000)
+    with PeakMemory() as memory:
+        for _ in range(5):
+            one = kept * 2
+            other = one + 1
+            del one, other
+        kept.mul_(2)
+    assert memory.peak == 2 * 4000

@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nestling.rules import (
     M3,
@@ -25,6 +28,7 @@ from nestling.rules import (
     LayerInputs,
     Momentum,
     Muon,
+    RuleOptimizer,
 )
 
 Row = dict[str, Any]
@@ -109,13 +113,17 @@ def measure_cost(
         progress(f"round {number} of {rounds}")
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     medians["m3"] += slow_step(entries["m3"][0], medians["m3"], device)
-    for name, (optimizer, _) in entries.items():
+    for name, (optimizer, before) in entries.items():
+        before()
+        with PeakMemory() as memory:
+            optimizer.step()
         state = sum(
             value.numel() * value.element_size()
             for values in optimizer.state.values()
             for value in values.values()
             if isinstance(value, Tensor)
         )
+        room = optimizer.workspace.nbytes if isinstance(optimizer, RuleOptimizer) else 0
         yield {
             "optimizer": name,
             "device": device,
@@ -125,7 +133,35 @@ def measure_cost(
             "to_adamw": round(medians[name] / medians["torch AdamW"], 3),
             "to_muon": round(medians[name] / medians["torch Muon"], 3),
             "state_bytes_per_parameter": round(state / parameters, 2),
+            "peak_bytes_per_parameter": round((state + room + memory.peak) / parameters, 2),
         }
+
+
+class PeakMemory(TorchDispatchMode):
+    """The most bytes that tensors made inside held at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        known = {
+            leaf.untyped_storage()._cdata
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                storage = leaf.untyped_storage()
+                if storage._cdata not in known:
+                    self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        self._live = {k: (ref, n) for k, (ref, n) in self._live.items() if not ref.expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
+        return result
 
 
 def slow_step(optimizer: torch.optim.Optimizer, median: float, device: str) -> float:

@@ -154,6 +154,7 @@ def cost_table(rows: Sequence[Row]) -> str:
             f"{row['to_adamw']:.2f}",
             f"{row['to_muon']:.2f}",
             f"{row['state_bytes_per_parameter']:.1f}",
+            f"{row['peak_bytes_per_parameter']:.1f}",
         )
         for row in rows
     ]
@@ -163,8 +164,9 @@ def cost_table(rows: Sequence[Row]) -> str:
         "to torch AdamW",
         "to torch Muon",
         "state, bytes a parameter",
+        "peak, bytes a parameter",
     )
-    return markdown_table(headers, lines, "lrrrr")
+    return markdown_table(headers, lines, "lrrrrr")
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:

@@ -83,6 +83,19 @@ def check_tables(root: Path) -> list[str]:
     return stale
 
 
+def render(name: str, rows: Sequence[Row]) -> str:
+    """The markdown of table `name`. Raises KeyError for a name that is not registered."""
+    _register_all()
+    return _REGISTERED["table", name].render(rows)
+
+
+def _register_all() -> None:
+    # They register their tables, and need this module first.
+    import nestling.evaluation.model_tables
+    import nestling.evaluation.reproduction_tables
+    import nestling.evaluation.rule_tables  # noqa: F401
+
+
 def _documents(root: Path) -> list[Path]:
     fixed = (root / "README.md", root / "src/nestling/models/fledgling/README.md")
     return [path for path in (*fixed, *sorted(root.glob("docs/**/*.md"))) if path.is_file()]
@@ -90,10 +103,7 @@ def _documents(root: Path) -> list[Path]:
 
 def _regenerate(path: Path, text: str, root: Path, stale: list[str]) -> str:
     """The text with every mark regenerated; names of those that differ are added to `stale`."""
-    # They register their tables, and need this module first.
-    import nestling.evaluation.model_tables
-    import nestling.evaluation.rule_tables  # noqa: F401
-
+    _register_all()
     document = path.relative_to(root).as_posix()
 
     def replacement(match: re.Match[str]) -> str:

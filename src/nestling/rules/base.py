@@ -52,6 +52,11 @@ class Workspace:
             self._rooms[name] = torch.empty_like(like, memory_format=torch.contiguous_format)
         return self._rooms[name]
 
+    @property
+    def nbytes(self) -> int:
+        """What is held."""
+        return sum(room.nbytes for room in self._rooms.values())
+
 
 @dataclass(frozen=True)
 class Rule:

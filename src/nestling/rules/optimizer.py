@@ -57,7 +57,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         own = {name: getattr(rule, name) for name in self.RULE.option_names()}
         self._known = {"params", "lr", "initial_lr", "max_lr", "min_lr", *own, *_ADAMW}
         self._check_names(options)
-        self._workspace = Workspace()
+        self.workspace = Workspace()
         super().__init__(params, {"lr": lr, **own, **_ADAMW, **options})
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -80,7 +80,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _rule(self, group: dict[str, Any]) -> Rule:
         options = {name: group[name] for name in self.RULE.option_names()}
-        return self.RULE(rate=group["lr"], workspace=self._workspace, **options)
+        return self.RULE(rate=group["lr"], workspace=self.workspace, **options)
 
     def _adamw(self, group: dict[str, Any]) -> AdamWRule:
         beta1, beta2 = group["adamw_betas"]
@@ -90,7 +90,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             beta1=beta1,
             beta2=beta2,
             eps=group["adamw_eps"],
-            workspace=self._workspace,
+            workspace=self.workspace,
         )
 
     @torch.no_grad()

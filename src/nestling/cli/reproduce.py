@@ -1,0 +1,58 @@
+"""`nestling reproduce TABLE`: a published table at a stated scale, ours beside the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nestling.cli.common import clear_errors
+from nestling.cli.evaluate import Out, Seeds, measure
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(reproduce)
+
+
+def reproduce(
+    table: Annotated[str | None, typer.Argument(help="Name of the table; see --list.")] = None,
+    list_tables: Annotated[
+        bool, typer.Option("--list", help="Say which tables there are and what they take.")
+    ] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
+    seeds: Seeds = 3,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="File of finished runs; a later start goes on from it."),
+    ] = None,
+    out: Out = Path("results"),
+) -> None:
+    """Run a published table here and print ours beside the paper's."""
+    with clear_errors():
+        from nestling.evaluation.reproductions import REPRODUCTIONS, reproduction
+        from nestling.evaluation.tables import render
+
+        if list_tables:
+            for name, known in REPRODUCTIONS.items():
+                typer.echo(f"{name}: {known.title}, {known.source}")
+                typer.echo(f"  here: {known.scale}; takes {known.takes}")
+            return
+        if table is None:
+            raise ValueError(f"name a table, one of {', '.join(REPRODUCTIONS)}, or use --list")
+        chosen = reproduction(table)
+        if unknown := set(only or ()) - set(chosen.models):
+            raise ValueError(f"there is no {sorted(unknown)}; the models are {list(chosen.models)}")
+        rows = measure(
+            table,
+            lambda progress: chosen.measure(
+                only or chosen.models,
+                range(seeds),
+                run or Path("runs") / f"{table}.jsonl",
+                progress,
+            ),
+            out,
+            quiet=True,
+        )
+        typer.echo(f"{chosen.title}, {chosen.source}; here: {chosen.scale}\n")
+        typer.echo(render(table, rows))

@@ -1,0 +1,25 @@
+"""What the papers report, to stand beside our own numbers (NL §6; all in percent)."""
+
+from __future__ import annotations
+
+_COUNTERS = {task: (100.0, 100.0) for task in ("a^n b^n", "a^n b^n c^n", "shuffle-2")}
+_NOT_REGULAR = {"(aa)*": (0.0, 0.0), "(abab)*": (0.0, 0.0), **_COUNTERS}
+_ALL = {
+    task: (100.0, 100.0) for task in ("parity", "(aa)*", "(abab)*", "a^n b^n", "a^n b^n c^n")
+} | {"shuffle-2": (100.0, 100.0)}
+
+# Model -> language -> (lengths as in training, longer); "retention" stands beside "Linear".
+FORMAL_LANGUAGES: dict[str, dict[str, tuple[float, float]]] = {
+    "hope": _ALL,
+    "delta_net": {"parity": (98.2, 10.1), **_NOT_REGULAR},
+    "retention": {"parity": (78.1, 0.0), **_NOT_REGULAR},
+    "transformer": {"parity": (46.4, 0.0), **_NOT_REGULAR},
+}
+
+_MAD_TASKS = ("compression", "recall", "fuzzy recall", "selective copying", "memorisation")
+# Model -> task -> accuracy.
+MAD: dict[str, dict[str, float]] = {
+    "hope": dict(zip(_MAD_TASKS, (51.2, 100.0, 52.1, 99.7, 85.2), strict=True)),
+    "titans": dict(zip(_MAD_TASKS, (49.8, 100.0, 50.0, 99.4, 83.4), strict=True)),
+    "transformer": dict(zip(_MAD_TASKS, (49.4, 100.0, 47.9, 96.2, 83.7), strict=True)),
+}

@@ -1,0 +1,75 @@
+"""Tables of published benchmarks, ours beside the paper's."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from nestling.evaluation import published
+from nestling.evaluation.results import Row
+from nestling.evaluation.tables import (
+    column_values,
+    group_rows,
+    markdown_table,
+    seeds_of,
+    table,
+)
+
+
+def _percent(values: Sequence[float]) -> str:
+    """Mean in percent, and the range where the seeds differ."""
+    if not values:
+        return "–"
+    mean, low, high = (100 * f(values) for f in (statistics.fmean, min, max))
+    return f"{mean:.1f}" + (f" ({low:.0f}–{high:.0f})" if f"{low:.0f}" != f"{high:.0f}" else "")
+
+
+@table("formal_languages")
+def formal_languages_table(rows: Sequence[Row]) -> str:
+    """One line per model: strings right in both bins; below each of ours the paper's."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    bins = list(dict.fromkeys(row["bin"] for row in rows))
+    lines = []
+    for (model,), of_model in group_rows(rows, "model").items():
+        found = group_rows(of_model, "task", "bin")
+        lines.append(
+            (
+                model,
+                seeds_of(of_model),
+                *(
+                    " / ".join(
+                        _percent(column_values(found.get((task, name), []), "accuracy"))
+                        for name in bins
+                    )
+                    for task in tasks
+                ),
+            )
+        )
+        if paper := published.FORMAL_LANGUAGES.get(model):
+            cells = (" / ".join(f"{value:g}" for value in paper[task]) for task in tasks)
+            lines.append(("*in the paper*", "", *(f"*{cell}*" for cell in cells)))
+    headers = ("model", "seeds", *(f"{task}, {' / '.join(bins)}" for task in tasks))
+    return markdown_table(headers, lines, "lr" + "r" * len(tasks))
+
+
+@table("mad")
+def mad_table(rows: Sequence[Row]) -> str:
+    """One line per model, best average first; below each of ours the paper's."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    groups = []
+    for (model,), of_model in group_rows(rows, "model").items():
+        lines: list[tuple[object, ...]]
+        found = group_rows(of_model, "task")
+        values = {task: column_values(found.get((task,), []), "accuracy") for task in tasks}
+        average = statistics.fmean(statistics.fmean(v) for v in values.values() if v)
+        cells = [_percent(values[task]) for task in tasks]
+        lines = [(model, seeds_of(of_model), *cells, f"{100 * average:.1f}")]
+        if paper := published.MAD.get(model):
+            mean = statistics.fmean(paper[task] for task in tasks)
+            numbers = (f"*{paper[task]:g}*" for task in tasks)
+            lines.append(("*in the paper*", "", *numbers, f"*{mean:.1f}*"))
+        groups.append((average, lines))
+    ordered = [line for _, lines in sorted(groups, key=lambda g: -g[0]) for line in lines]
+    return markdown_table(
+        ("model", "seeds", *tasks, "average"), ordered, "lr" + "r" * (len(tasks) + 1)
+    )

@@ -1,0 +1,102 @@
+"""The tasks of MAD ask what they say, and can be answered from what stands before."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nestling.evaluation import mad
+from nestling.evaluation.mad import IGNORED, TASKS, Course, generator_of, measure_mad
+
+torch.set_num_threads(1)
+
+TINY = Course(width=16, layers=1, heads=2, chunk_size=4, steps=3, batch=2, rates=(1e-3,), asked=4)
+
+
+def draw(name, count=20, seed=0):
+    return TASKS[name].draw(count, generator_of(name, seed))
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_sequences_depend_on_the_generator_alone_and_stay_in_the_vocabulary(name):
+    ids, targets = draw(name)
+    again, _ = draw(name)
+    assert torch.equal(ids, again) and not torch.equal(ids, draw(name, seed=1)[0])
+    assert ids.min() >= 0 and ids.max() < TASKS[name].vocabulary
+    scored = targets[targets != IGNORED]
+    assert len(scored) > 20 and scored.max() < TASKS[name].vocabulary
+
+
+def test_a_key_is_asked_from_its_second_time_on():
+    ids, targets = draw("recall")
+    for row, asked in zip(ids.tolist(), targets.tolist(), strict=True):
+        told = {}
+        for place in range(0, len(row), 2):
+            assert asked[place] == told.get(row[place], IGNORED)
+            assert asked[place + 1] == IGNORED
+            told[row[place]] = row[place + 1]
+
+
+def test_of_a_fuzzy_key_the_next_tokens_are_asked():
+    ids, targets = draw("fuzzy recall")
+    for row, asked in zip(ids.tolist(), targets.tolist(), strict=True):
+        for place, wanted in enumerate(asked):
+            if wanted != IGNORED:
+                assert row[place + 1] == wanted
+    # What is asked was told: the words of a value stand in the sequence before.
+    first = targets[0].ne(IGNORED).nonzero()[0].item()
+    assert targets[0, first] in ids[0, :first]
+
+
+def test_scattered_tokens_are_asked_in_their_order():
+    ids, targets = draw("selective copying")
+    for row, asked in zip(ids, targets, strict=True):
+        wanted = asked[asked != IGNORED].tolist()
+        room = len(row) - len(wanted)
+        assert [token for token in row[:room].tolist() if token < 14] == wanted
+        assert row[room] == 15 and (row[room + 1 :] == 14).all()
+
+
+def test_the_table_that_is_memorised_is_always_the_same():
+    table = {}
+    for seed in range(3):
+        ids, targets = draw("memorisation", seed=seed)
+        for key, value in zip(ids[:, 0::2].flatten(), targets[:, 1::2].flatten(), strict=True):
+            assert table.setdefault(int(key), int(value)) == int(value)
+
+
+def test_compression_reads_nothing_but_the_last_position():
+    task = TASKS["compression"]
+    model = TINY.model("transformer", task, 0)
+    ids, _ = draw("compression", 2)
+    logits = model(ids)
+    assert logits.shape == (*ids.shape, task.vocabulary)
+    logits.sum().backward()
+    gradient = model.hope.embedding.weight.grad
+    assert gradient is not None and gradient.abs().sum() > 0
+
+
+def test_a_small_model_learns_to_copy():
+    """Far above chance after some steps: the targets fit the ids."""
+    course = replace(TINY, width=32, layers=2, steps=150, batch=16, asked=32)
+    task = mad.Task(6, lambda n, g: mad.draw_recall(n, g, pairs=8, vocabulary=6))
+    model = course.model("transformer", task, 0)
+    mad.train(model, task, course, 1e-2, 0, lambda line: None)
+    assert mad.accuracy(model, task, course, 0) > 0.6
+
+
+def test_every_model_has_a_row_for_each_task_and_goes_on_where_it_was(tmp_path):
+    def rows():
+        return list(
+            measure_mad(
+                models=["hope", "titans"],
+                tasks=["recall", "compression"],
+                seeds=[0, 1],
+                course=TINY,
+                run_file=tmp_path / "mad.jsonl",
+            )
+        )
+
+    first = rows()
+    assert len(first) == 8 and all(0 <= row["accuracy"] <= 1 for row in first)
+    assert rows() == first
