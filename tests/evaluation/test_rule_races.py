@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nestling.evaluation import landscape, optimizer_race, rule_recall
+from nestling.evaluation import inner_race, landscape, outer_race
 from nestling.evaluation.figures import rule_landscape
 from nestling.evaluation.finished import DIVERGED, Finished
-from nestling.evaluation.optimizer_race import OPTIMIZERS, Entry, best_rate
+from nestling.evaluation.inner_race import facts_held
+from nestling.evaluation.outer_race import OPTIMIZERS, Entry, best_rate
 from nestling.evaluation.rule_cost import PeakMemory, block, slow_step
-from nestling.evaluation.rule_recall import facts_held
 from nestling.evaluation.rule_tables import (
     landscape_table,
     recall_table,
@@ -22,9 +22,7 @@ from nestling.evaluation.rule_tables import (
 )
 from nestling.rules import M3, Momentum, MomentumRule
 
-TINY = optimizer_race.Course(
-    width=16, layers=1, vocabulary=300, batch=2, length=16, steps=3, windows=2
-)
+TINY = outer_race.Course(width=16, layers=1, vocabulary=300, batch=2, length=16, steps=3, windows=2)
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def test_the_grid_grows_while_its_edge_is_best():
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimizer_of_the_race_trains(name, data):
     rows = list(
-        optimizer_race.measure_text(
+        outer_race.measure_outer_race(
             data, models=["transformer"], optimizers=[name], seeds=[0], course=TINY
         )
     )
@@ -86,7 +84,7 @@ def test_every_optimizer_of_the_race_trains(name, data):
 
 def test_a_race_goes_on_where_it_was_stopped(data, tmp_path):
     def start():
-        rows = optimizer_race.measure_text(
+        rows = outer_race.measure_outer_race(
             data,
             models=["hope"],
             optimizers=["adamw"],
@@ -108,7 +106,7 @@ def test_a_race_goes_on_where_it_was_stopped(data, tmp_path):
 
 def test_the_stream_gives_the_loss_on_all_domains_at_the_end_of_each(data):
     rows = list(
-        optimizer_race.measure_stream(
+        outer_race.measure_outer_race_stream(
             data, optimizers=["momentum"], domains=("one", "two"), seeds=[0, 1], course=TINY
         )
     )
@@ -122,18 +120,18 @@ def test_the_stream_gives_the_loss_on_all_domains_at_the_end_of_each(data):
 def test_forgetting_is_what_the_old_domain_lost():
     losses = {("one", "one"): 2.0, ("one", "two"): 5.0, ("two", "one"): 2.5, ("two", "two"): 3.0}
     rows = [
-        {"optimizer": "x", "rate": 1.0, "seed": 0, "order": ("one", "two").index(after)}
+        {"optimizer": "x", "lr": 1.0, "seed": 0, "order": ("one", "two").index(after)}
         | {"after": after, "domain": domain, "loss": loss}
         for (after, domain), loss in losses.items()
     ]
     assert stream_table(rows).splitlines()[-1] == "| x | 1 | 1 | 2.500 | 2.750 | 0.500 |"
 
 
-@pytest.mark.parametrize("name", list(rule_recall.RULES))
+@pytest.mark.parametrize("name", list(inner_race.RULES))
 def test_every_rule_of_the_inner_race_is_trained_and_asked(name):
-    course = rule_recall.Course(steps=2, trial=1, notes=8, stages=(2,), facts=(2, 4), questions=8)
+    course = inner_race.Course(steps=2, trial=1, notes=8, stages=(2,), facts=(2, 4), questions=8)
     course = replace(course, memory=24)
-    rows = list(rule_recall.measure_rule_recall(rules=[name], seeds=[0], course=course))
+    rows = list(inner_race.measure_inner_race(rules=[name], seeds=[0], course=course))
     assert [row["facts"] for row in rows] == [2, 4]
     assert name in recall_table(rows)
 

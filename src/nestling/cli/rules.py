@@ -37,22 +37,22 @@ def race(out: Out = Path("results"), to: Figures = Path("docs/figures")) -> None
 
 
 @group.command()
-def text(
+def outer(
     data: Data = None,
     model: Annotated[list[str] | None, typer.Option(help="transformer or hope.")] = None,
     steps: Annotated[int, typer.Option(help="Steps of each run.")] = 300,
     seeds: Seeds = 3,
     only: Only = None,
-    run: Run = Path("runs/rule_text.jsonl"),
+    run: Run = Path("runs/outer_race.jsonl"),
     out: Out = Path("results"),
 ) -> None:
     """The rules as optimizers of small models on WikiText-2, each at its best rate."""
     with clear_errors():
-        from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_text
+        from nestling.evaluation.outer_race import OPTIMIZERS, Course, measure_outer_race
 
         measure(
-            "rule_text",
-            lambda progress: measure_text(
+            "outer_race",
+            lambda progress: measure_outer_race(
                 data_folder(data),
                 models=model or ("transformer", "hope"),
                 optimizers=_chosen(only, OPTIMIZERS),
@@ -72,16 +72,16 @@ def stream(
     steps: Annotated[int, typer.Option(help="Steps in each language.")] = 150,
     seeds: Seeds = 3,
     only: Only = None,
-    run: Run = Path("runs/rule_stream.jsonl"),
+    run: Run = Path("runs/outer_race_stream.jsonl"),
     out: Out = Path("results"),
 ) -> None:
     """The same optimizers on books in four languages, one after the other."""
     with clear_errors():
-        from nestling.evaluation.optimizer_race import OPTIMIZERS, Course, measure_stream
+        from nestling.evaluation.outer_race import OPTIMIZERS, Course, measure_outer_race_stream
 
         measure(
-            "rule_stream",
-            lambda progress: measure_stream(
+            "outer_race_stream",
+            lambda progress: measure_outer_race_stream(
                 data_folder(data),
                 optimizers=_chosen(only, OPTIMIZERS),
                 seeds=range(seeds),
@@ -95,20 +95,20 @@ def stream(
 
 
 @group.command()
-def recall(
+def inner(
     steps: Annotated[int, typer.Option(help="Steps of meta-training of each rule.")] = 300,
     seeds: Seeds = 3,
     only: Only = None,
-    run: Run = Path("runs/rule_recall.jsonl"),
+    run: Run = Path("runs/inner_race.jsonl"),
     out: Out = Path("results"),
 ) -> None:
     """The rules as writers of the continuum memory: told facts recalled after meta-training."""
     with clear_errors():
-        from nestling.evaluation.rule_recall import RULES, Course, measure_rule_recall
+        from nestling.evaluation.inner_race import RULES, Course, measure_inner_race
 
         measure(
-            "rule_recall",
-            lambda progress: measure_rule_recall(
+            "inner_race",
+            lambda progress: measure_inner_race(
                 rules=_chosen(only, RULES),
                 seeds=range(seeds),
                 course=Course(steps=steps),

@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from nestling.evaluation.inner_race import WANTED, facts_held
 from nestling.evaluation.results import Row
-from nestling.evaluation.rule_recall import WANTED, facts_held
 from nestling.evaluation.tables import (
     column_values,
     group_rows,
@@ -35,13 +35,13 @@ def landscape_table(rows: Sequence[Row]) -> str:
     )
 
 
-@table("rule_text")
+@table("outer_race")
 def text_table(rows: Sequence[Row]) -> str:
     """One table per model: the loss of every optimizer at its best rate, best first."""
     parts = []
     for (model,), of_model in group_rows(rows, "model").items():
         best = [row for row in of_model if row["best"]]
-        groups = group_rows(best, "optimizer", "rate", "tokens")
+        groups = group_rows(best, "optimizer", "lr", "tokens")
         ordered = sorted(groups.items(), key=lambda item: _mean(item[1], "validation_loss"))
         adamw = statistics.median(
             column_values([r for r in best if r["optimizer"] == "adamw"], "seconds_per_step")
@@ -50,7 +50,7 @@ def text_table(rows: Sequence[Row]) -> str:
         lines = []
         for (optimizer, rate, tokens), of_one in ordered:
             seconds = statistics.median(column_values(of_one, "seconds_per_step") or [math.nan])
-            tried = {row["rate"] for row in of_model if row["optimizer"] == optimizer}
+            tried = {row["lr"] for row in of_model if row["optimizer"] == optimizer}
             lines.append(
                 (
                     optimizer,
@@ -64,8 +64,8 @@ def text_table(rows: Sequence[Row]) -> str:
             )
         headers = (
             "optimizer",
-            "best rate",
-            "rates tried",
+            "best lr",
+            "lr tried",
             "tokens",
             "seeds",
             "validation loss (mean ± sd)",
@@ -75,11 +75,11 @@ def text_table(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
-@table("rule_stream")
+@table("outer_race_stream")
 def stream_table(rows: Sequence[Row]) -> str:
     """One line per optimizer: loss on each domain at its own end, at the end, and forgetting."""
     lines = []
-    for (optimizer, rate), of_one in group_rows(rows, "optimizer", "rate").items():
+    for (optimizer, rate), of_one in group_rows(rows, "optimizer", "lr").items():
         own, final, forgotten = [], [], []
         for _, of_seed in group_rows(of_one, "seed").items():
             last = max(row["order"] for row in of_seed)
@@ -104,7 +104,7 @@ def stream_table(rows: Sequence[Row]) -> str:
         )
     headers = (
         "optimizer",
-        "rate",
+        "lr",
         "seeds",
         "loss on each language at its own end",
         "loss on all at the end",
@@ -114,18 +114,18 @@ def stream_table(rows: Sequence[Row]) -> str:
     return markdown_table(headers, ordered, "lrrrrr")
 
 
-@table("rule_recall")
+@table("inner_race")
 def recall_table(rows: Sequence[Row]) -> str:
     """One line per rule: recall by number of facts, and how many are held at the wanted recall."""
     counts = sorted({row["facts"] for row in rows})
     lines = []
     for (rule,), of_rule in group_rows(rows, "rule").items():
         held = [
-            facts_held({row["facts"]: row["exact_match"] for row in of_seed})
+            facts_held({row["facts"]: row["recall"] for row in of_seed})
             for of_seed in group_rows(of_rule, "seed").values()
         ]
         by_count = group_rows(of_rule, "facts")
-        cells = [mean_range(column_values(by_count[count,], "exact_match")) for count in counts]
+        cells = [mean_range(column_values(by_count[count,], "recall")) for count in counts]
         refused = mean_range(column_values(by_count[counts[0],], "refused"))
         lines.append(
             (

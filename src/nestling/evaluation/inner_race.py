@@ -109,7 +109,7 @@ class NotesTask(ToldFactsTask):
         return self.remembering(model, step, precision, FactSource(rng), rng)
 
 
-def measure_rule_recall(
+def measure_inner_race(
     *,
     rules: Sequence[str] = tuple(RULES),
     seeds: Sequence[int] = (0, 1, 2),
@@ -118,7 +118,7 @@ def measure_rule_recall(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/rule_recall.json`: one for each rule, seed and number of facts.
+    """Rows for `results/inner_race.json`: one for each rule, seed and number of facts.
 
     Args:
         bundle: the body and its words; None is the embedded model.
@@ -192,7 +192,7 @@ def measure_rule_recall(
                     "rate": rate,
                     "seed": seed,
                     "facts": facts,
-                    "exact_match": row[f"{facts}/recalled"],
+                    "recall": row[f"{facts}/recalled"],
                     "refused": row[f"{facts}/refused"],
                 }
 

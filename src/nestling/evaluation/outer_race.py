@@ -4,9 +4,9 @@ Every optimizer trains the matrices inside the blocks; embeddings, vectors and s
 the same AdamW at the same rate, so that only the rule differs. Each has the best of at least four
 rates (more, where the best one lies at the edge), then two more seeds at that rate.
 
-- `measure_text`: WikiText-2, a small Transformer and a small Hope, equal tokens.
-- `measure_stream`: books in four languages, one after the other: the loss on every language at the
-  end of each. Long memories of gradients are said to help where the stream changes.
+- `measure_outer_race`: WikiText-2, a small Transformer and a small Hope, equal tokens.
+- `measure_outer_race_stream`: books in four languages, one after the other: the loss on every
+  language at the end of each. Long memories of gradients are said to help where the stream changes.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def best_rate(
     return min(tried, key=lambda rate: tried[rate]), sorted(tried)
 
 
-def measure_text(
+def measure_outer_race(
     data: Path,
     *,
     models: Sequence[str] = ("transformer", "hope"),
@@ -167,7 +167,7 @@ def measure_text(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/rule_text.json`: one for each run, `best` marks the rate of all seeds."""
+    """Rows for `results/outer_race.json`: one for each run, `best` marks the lr of all seeds."""
     course = course or Course()
     finished = Finished(run_file, course)
     texts = read_texts(["lm/wikitext2_train.txt.gz"], data)
@@ -201,7 +201,7 @@ def measure_text(
                 "seconds_per_step": None if seconds is None else round(seconds, 4),
             }
 
-        key = {"model": name, "optimizer": rule, "rate": rate, "seed": seed}
+        key = {"model": name, "optimizer": rule, "lr": rate, "seed": seed}
         row = finished(key, measured)
         progress("  ".join(f"{key} {value}" for key, value in row.items()))
         return row
@@ -217,7 +217,7 @@ def measure_text(
                 yield {**run(name, rule, rate, seed), "best": rate == best}
 
 
-def measure_stream(
+def measure_outer_race_stream(
     data: Path,
     *,
     optimizers: Sequence[str] = tuple(OPTIMIZERS),
@@ -227,7 +227,7 @@ def measure_stream(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/rule_stream.json`: the loss on each domain at the end of each.
+    """Rows for `results/outer_race_stream.json`: the loss on each domain at the end of each.
 
     The rate of an optimizer is the one with the lowest mean loss of every domain at its own end.
     """
@@ -264,7 +264,7 @@ def measure_stream(
                     losses[f"{place}/{other}"] = loss_or_diverged(loss)
             return losses
 
-        row = finished({"optimizer": rule, "rate": rate, "seed": seed}, measured)
+        row = finished({"optimizer": rule, "lr": rate, "seed": seed}, measured)
         progress(f"{rule}  rate {rate}  seed {seed}  mean {own_loss(row, len(domains)):.4f}")
         return row
 
@@ -279,7 +279,7 @@ def measure_stream(
                 for other, asked in enumerate(domains):
                     yield {
                         "optimizer": rule,
-                        "rate": best,
+                        "lr": best,
                         "seed": seed,
                         "after": learned,
                         "order": place,
