@@ -42,6 +42,9 @@ ATTEMPTS = 8
 Allow = Callable[[Sequence[int]], Tensor]
 """Rows that are still written -> mask [rows, V], true where a token may come next."""
 
+Forced = Callable[[int], int | None]
+"""Row -> the only token that may come next, if there is only one."""
+
 
 @dataclass(frozen=True)
 class Recall:
@@ -130,6 +133,9 @@ def _restate_pieces(
         def allow(rows: Sequence[int], lines=lines, grammar=grammar) -> Tensor:
             return torch.stack([grammar.mask(lines[row]) for row in rows])
 
+        def forced(row: int, lines=lines, grammar=grammar) -> int | None:
+            return grammar.forced(lines[row])
+
         _decode(
             model,
             dialogue,
@@ -138,6 +144,7 @@ def _restate_pieces(
             max_new_tokens,
             write=lambda row, token, lines=lines: lines[row].write(token),
             allow=allow,
+            forced=forced,
         )
         restated += [dialogue.parse(line.complete()) for line in lines]
     return restated
@@ -266,38 +273,56 @@ def _decode(
     *,
     write: Callable[[int, int], None],
     allow: Allow | None = None,
+    forced: Forced | None = None,
 ) -> list[float]:
     """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
 
-    Returns the summed log-probability of what was written, by row. A finished sequence leaves the
-    batch.
+    Returns the summed log-probability of what was chosen, by row. A finished sequence leaves the
+    batch; tokens that are forced are read together with the one before them.
     """
     device = state.device
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    ids = torch.full((len(prompts), int(lengths.max())), dialogue.pad_id, device=device)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt, device=device)
-    mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
+    ids, mask = _padded(prompts, dialogue.pad_id, device)
     reading = model(ids, mask, state)
-    scores = reading.logits[torch.arange(len(prompts), device=device), lengths - 1]
+    scores = reading.logits[torch.arange(len(prompts), device=device), mask.sum(1) - 1]
     rows, logprobs = list(range(len(prompts))), [0.0] * len(prompts)
-    for step in range(1, max_new_tokens + 1):
+    count = 0
+    while True:
         allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
         chosen = allowed.argmax(-1)
         gained = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
-        tokens = chosen.tolist()
-        for row, token, logprob in zip(rows, tokens, gained.tolist(), strict=True):
+        runs = []
+        for row, token, logprob in zip(rows, chosen.tolist(), gained.tolist(), strict=True):
+            runs.append([token])
             write(row, token)
             logprobs[row] += logprob
-        going = [place for place, token in enumerate(tokens) if token != dialogue.end_id]
-        if not going or step == max_new_tokens:
+            while forced is not None and (only := forced(row)) is not None:
+                runs[-1].append(only)
+                write(row, only)
+        count += max(map(len, runs))
+        going = [place for place, run in enumerate(runs) if run[-1] != dialogue.end_id]
+        if not going or count >= max_new_tokens:
             break
         state = reading.state
         if len(going) < len(rows):
-            rows, chosen, state = [rows[p] for p in going], chosen[going], state.index(going)
-        reading = model(chosen[:, None], state=state)
-        scores = reading.logits[:, -1]
+            rows, runs, state = (
+                [rows[p] for p in going],
+                [runs[p] for p in going],
+                state.index(going),
+            )
+        ids, mask = _padded(runs, dialogue.pad_id, device)
+        reading = model(ids, mask, state=state)
+        scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
     return logprobs
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Rows of ids as ids and mask [B, T], padded on the right."""
+    length = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad_id] * (length - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids, torch.arange(length, device=device) < lengths[:, None]
 
 
 @dataclass
@@ -368,7 +393,7 @@ class _Grammar:
 
     def __init__(self, model: Hope, dialogue: Dialogue, asking: bool | None) -> None:
         ids, device = dialogue.ids, model.embedding.weight.device
-        self.ids, self.size = ids, model.settings.vocab_size
+        self.ids, self.size, self.end = ids, model.settings.vocab_size, dialogue.end_id
         self.mine, self.possessive = dialogue.mine, dialogue.possessive
         self.words = torch.ones(self.size, dtype=torch.bool, device=device)
         self.words[dialogue.tokenizer.get_vocab_size() :] = False
@@ -381,13 +406,25 @@ class _Grammar:
             self.start = {ids[ASK]} if asking else self.stop
 
     def mask(self, line: _Line) -> Tensor:
-        if line.mark is None:
-            return self._and(None, self.start)
-        if line.mark == self.ids[IS]:
-            return self._and(None, line.said() | (self.stop if line.is_whole() else set()))
-        if line.naming and line.words:
-            return self._and(None, line.said() | self._name_end(line))
+        few = self.few(line)
+        if few is not None:
+            return self._and(None, few)
         return self.key if line.mark == self.ids[NOTE] else self.asked
+
+    def few(self, line: _Line) -> set[int] | None:
+        """The tokens that may come next, where they are few; None where any word may."""
+        if line.mark is None:
+            return self.start
+        if line.mark == self.ids[IS]:
+            return line.said() | (self.stop if line.is_whole() else set())
+        if line.naming and line.words:
+            return line.said() | self._name_end(line)
+        return None
+
+    def forced(self, line: _Line) -> int | None:
+        """The only token that may come next, if there is only one and the line goes on."""
+        few = None if line.mark == self.end else self.few(line)
+        return next(iter(few)) if few is not None and len(few) == 1 else None
 
     def _name_end(self, line: _Line) -> set[int]:
         if not line.size:
