@@ -144,7 +144,10 @@ def test_recall_shows_mean_and_range_over_seeds_in_reading_order():
 def test_language_modeling_has_a_table_per_data_set_with_the_best_first():
     def row(data, model, perplexity, seed=0):
         sizes = {"parameters": 1_234_567, "tokens": 50_000_000}
-        return {"data": data, "model": model, "perplexity": perplexity, "seed": seed, **sizes}
+        more = {} if perplexity is None else {"carried_perplexity": perplexity - 1}
+        more |= {"fresh_loss_0_16": 5.0, "fresh_loss_16_64": 4.5}
+        values = {"data": data, "model": model, "perplexity": perplexity, "seed": seed}
+        return {**values, **sizes, **more}
 
     rows = [
         row("stories", "retnet", 12.0),
@@ -156,10 +159,11 @@ def test_language_modeling_has_a_table_per_data_set_with_the_best_first():
     lines = language_modeling_table(rows).splitlines()
     assert lines[0] == "**stories**"
     assert lines[4:7] == [
-        "| hope | 1.23M | 50M | 2 | 10.50 ± 0.71 |",
-        "| retnet | 1.23M | 50M | 1 | 12.00 |",
-        "| diverged | 1.23M | 50M | 1 | – |",
+        "| hope | 1.23M | 50M | 2 | 10.50 ± 0.71 | 9.50 ± 0.71 | 5.000 | 4.500 |",
+        "| retnet | 1.23M | 50M | 1 | 12.00 | 11.00 | 5.000 | 4.500 |",
+        "| diverged | 1.23M | 50M | 1 | – | – | 5.000 | 4.500 |",
     ]
+    assert lines[2].endswith("| loss, places 0–16 | loss, places 16–64 |")
     assert "**books**" in lines
 
 

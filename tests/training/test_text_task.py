@@ -11,7 +11,13 @@ from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, TextOptions
-from nestling.training.text_task import TextTask, find_file, held_out_loss, read_texts
+from nestling.training.text_task import (
+    TextTask,
+    find_file,
+    held_out_loss,
+    losses_by_position,
+    read_texts,
+)
 
 
 def test_files_of_every_kind_are_read(tmp_path):
@@ -56,3 +62,35 @@ def test_a_short_run_lowers_the_loss_on_a_pattern(tmp_path, learn):
 def test_too_little_text_is_refused():
     with pytest.raises(ValueError, match="more than the length"):
         TextTask(torch.arange(10), None, TextOptions(length=32), seed=0)
+
+
+@pytest.mark.parametrize("mixer", ["attention", "self_modifying"])
+@pytest.mark.parametrize("learn", [False, True])
+def test_carried_windows_are_one_long_window(mixer, learn):
+    """Read in pieces with the state carried, a text has the losses that it has in one piece."""
+    settings = HopeSettings(
+        vocab_size=50,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        mixer=mixer,
+        levels=(Level(period=8, rate=1.0),),
+        sliding_window=200,
+        chunk_size=4,
+    )
+    torch.manual_seed(0)
+    model = Hope(settings).double().eval()
+    ids = torch.randint(50, (2 * 48 + 1,))
+    options = {"learn": learn, "streams": 2}
+    whole = losses_by_position(model, ids, length=48, carried=True, **options)
+    pieces = losses_by_position(model, ids, length=16, carried=True, **options)
+    fresh = losses_by_position(model, ids, length=16, carried=False, **options)
+    torch.testing.assert_close(pieces, whole.view(3, 16).mean(0))
+    assert (fresh - pieces).abs().max() > 1e-3
+
+
+def test_a_text_too_short_for_its_streams_is_refused():
+    model = Hope(HopeSettings(vocab_size=50, hidden_size=16, num_attention_heads=2))
+    with pytest.raises(ValueError, match="8 streams"):
+        losses_by_position(model, torch.zeros(30).long(), length=16, learn=False, carried=True)

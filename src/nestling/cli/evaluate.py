@@ -126,23 +126,36 @@ def language_modeling(
     corpus: Annotated[list[str] | None, typer.Option(help="wikitext2 or novels.")] = None,
     tokens: Annotated[int, typer.Option(help="Training tokens of each model.")] = 1_000_000,
     seeds: Seeds = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="File of finished runs; a later start goes on from it."),
+    ] = Path("runs/language_modeling.jsonl"),
     out: Out = Path("results"),
 ) -> None:
-    """A small Hope beside a Transformer of equal size and tokens."""
+    """A small Hope beside its peers of equal size and tokens."""
     with clear_errors():
-        from nestling.evaluation.language_modeling import CORPORA, measure_language_modeling
+        from nestling.evaluation.language_modeling import (
+            CORPORA,
+            MODELS,
+            measure_language_modeling,
+        )
 
         data = data_folder(data)
         unknown = set(corpus or ()) - set(CORPORA)
         if unknown:
             raise ValueError(f"corpora are {sorted(CORPORA)}, got {sorted(unknown)}")
+        if unknown := set(only or ()) - set(MODELS):
+            raise ValueError(f"models are {list(MODELS)}, got {sorted(unknown)}")
         measure(
             "language_modeling",
             lambda progress: measure_language_modeling(
                 data,
                 corpora=corpus or ("wikitext2",),
+                models=only or tuple(MODELS),
                 seeds=range(seeds),
                 tokens=tokens,
+                run_file=run,
                 progress=progress,
             ),
             out,

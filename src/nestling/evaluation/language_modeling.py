@@ -1,8 +1,9 @@
-"""Language modelling on real text: a small Hope beside a Transformer of equal size and tokens.
+"""Language modelling on real text: a small Hope beside its peers of equal size and tokens.
 
 All models share tokenizer, data, batch order, optimizer and schedule; only the mixer and the
 writes differ. The Transformer is the same code with attention and static MLPs. A Hope writes while
-it reads: every token is answered before it is learned.
+it reads: every token is answered before it is learned. Windows are read fresh, each by itself, and
+with the state carried from one to the next.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from nestling.evaluation.finished import Finished
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
 from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, TextOptions
-from nestling.training.text_task import TextTask, encode, held_out_loss, read_texts
+from nestling.training.text_task import TextTask, encode, losses_by_position, read_texts
 from nestling.training.tokenizer import train_tokenizer
 
 Row = dict[str, Any]
@@ -39,7 +43,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "transformer": {"mixer": "attention", "levels": (Level(period=0),)},
     "hope-attention": {"mixer": "attention", "levels": WRITTEN},
     "hope": {"mixer": "self_modifying", "levels": WRITTEN},
+    "titans": {"mixer": "titans", "levels": (Level(period=0),)},
+    "delta_net": {"mixer": "delta_net", "levels": (Level(period=0),)},
+    "retention": {"mixer": "retention", "levels": (Level(period=0),)},
 }
+# Loss is reported for the places of a window up to each of these.
+PLACES = (16, 64, 256)
 
 
 def settings_of(name: str, width: int = 192, layers: int = 4) -> HopeSettings:
@@ -58,6 +67,15 @@ def settings_of(name: str, width: int = 192, layers: int = 4) -> HopeSettings:
     )
 
 
+@dataclass(frozen=True)
+class Course:
+    """Training tokens of a model, tokens of a window, windows of a step."""
+
+    tokens: int
+    length: int
+    batch: int
+
+
 def measure_language_modeling(
     data: Path,
     *,
@@ -67,6 +85,7 @@ def measure_language_modeling(
     tokens: int = 1_000_000,
     length: int = 256,
     batch: int = 4,
+    run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/language_modeling.json`.
@@ -74,7 +93,9 @@ def measure_language_modeling(
     Args:
         data: folder that holds `lm/` and `domains/`.
         tokens: training tokens of each model.
+        run_file: of finished runs; a later start goes on from it.
     """
+    finished = Finished(run_file, Course(tokens, length, batch))
     for corpus in corpora:
         train_files, validation_files = CORPORA[corpus]
         train_texts = read_texts(train_files, data)
@@ -83,39 +104,68 @@ def measure_language_modeling(
         validation = encode(tokenizer, read_texts(validation_files, data))
         for seed in seeds:
             for name in models:
-                settings = settings_of(name)
-                learn = any(level.is_written for level in settings.levels)
-                task = TextTask(
-                    train, None, TextOptions(batch=batch, length=length, learn=learn), seed
-                )
-                steps = tokens // (batch * length)
-                loop = LoopOptions(
-                    steps=steps,
-                    learning_rate=3e-3,
-                    warmup=max(1, steps // 10),
-                    seed=seed,
-                    log_every=50,
-                )
-                torch.manual_seed(seed)
-                model = Hope(settings)
-                started = time.perf_counter()
-                with tempfile.TemporaryDirectory() as folder:
-                    Trainer(
-                        model, task, loop, folder, _reporter(progress, corpus, name, seed)
-                    ).run()
-                seconds = time.perf_counter() - started
-                model.eval()
-                loss = held_out_loss(model, validation, length=length, learn=learn, windows=200)
-                yield {
-                    "data": corpus,
-                    "model": name,
-                    "parameters": parameter_count(settings),
-                    "tokens": loop.steps * batch * length,
-                    "seed": seed,
-                    "validation_loss": round(loss, 4),
-                    "perplexity": round(math.exp(loss), 3),
-                    "tokens_per_second": round(loop.steps * batch * length / seconds),
-                }
+
+                def measured(
+                    name: str = name,
+                    seed: int = seed,
+                    corpus: str = corpus,
+                    train: Tensor = train,
+                    validation: Tensor = validation,
+                ) -> Row:
+                    report = _reporter(progress, corpus, name, seed)
+                    course = Course(tokens, length, batch)
+                    return _train_and_ask(name, seed, train, validation, course, report)
+
+                row = finished({"data": corpus, "model": name, "seed": seed}, measured)
+                progress("  ".join(f"{key} {value}" for key, value in row.items()))
+                yield row
+
+
+def _train_and_ask(
+    name: str,
+    seed: int,
+    train: Tensor,
+    validation: Tensor,
+    course: Course,
+    report: Callable[[int, dict[str, float]], None],
+) -> Row:
+    settings = settings_of(name)
+    learn = any(level.is_written for level in settings.levels)
+    options = TextOptions(batch=course.batch, length=course.length, learn=learn)
+    steps = course.tokens // (course.batch * course.length)
+    loop = LoopOptions(
+        steps=steps,
+        learning_rate=3e-3,
+        warmup=max(1, steps // 10),
+        seed=seed,
+        log_every=50,
+        checkpoint_every=10**9,
+    )
+    torch.manual_seed(seed)
+    model = Hope(settings)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(model, TextTask(train, None, options, seed), loop, folder, report).run()
+    seconds = time.perf_counter() - started
+    model.eval()
+    trained = steps * course.batch * course.length
+    row: Row = {"parameters": parameter_count(settings), "tokens": trained}
+    for carried in (False, True):
+        losses = losses_by_position(
+            model, validation, length=course.length, learn=learn, carried=carried, windows=25
+        )
+        loss, kind = losses.mean().item(), "carried" if carried else "fresh"
+        places = [place for place in PLACES if place <= course.length]
+        row |= {f"{kind}_loss": round(loss, 4), f"{kind}_perplexity": round(math.exp(loss), 3)}
+        for first, last in pairwise([0, *places]):
+            row[f"{kind}_loss_{first}_{last}"] = round(losses[first:last].mean().item(), 4)
+    return {
+        **row,
+        # The names that others read.
+        "validation_loss": row["fresh_loss"],
+        "perplexity": row["fresh_perplexity"],
+        "tokens_per_second": round(trained / seconds),
+    }
 
 
 def _reporter(progress: Progress, corpus: str, name: str, seed: int):

@@ -107,6 +107,7 @@ def language_modeling_table(rows: Sequence[Row]) -> str:
     for (data,), of_data in group_rows(rows, "data").items():
         groups = group_rows(of_data, "model", "parameters", "tokens")
         best_first = sorted(groups.items(), key=lambda item: _perplexity(item[1]))
+        places = [name for name in of_data[0] if name.startswith("fresh_loss_")]
         lines = [
             (
                 model,
@@ -114,11 +115,26 @@ def language_modeling_table(rows: Sequence[Row]) -> str:
                 _short(tokens),
                 seeds_of(of_model),
                 mean_spread(column_values(of_model, "perplexity"), digits=2),
+                mean_spread(column_values(of_model, "carried_perplexity"), digits=2),
+                *(mean_range(column_values(of_model, place)) for place in places),
             )
             for (model, parameters, tokens), of_model in best_first
         ]
-        headers = ("model", "parameters", "tokens", "seeds", "perplexity (mean ± sd)")
-        parts.append(f"**{data}**\n\n{markdown_table(headers, lines, 'lrrrr')}")
+        headers = (
+            "model",
+            "parameters",
+            "tokens",
+            "seeds",
+            "perplexity (mean ± sd)",
+            "the same, state carried",
+            *(
+                f"loss, places {place.removeprefix('fresh_loss_').replace('_', '–')}"
+                for place in places
+            ),
+        )
+        parts.append(
+            f"**{data}**\n\n{markdown_table(headers, lines, 'lrrrrr' + 'r' * len(places))}"
+        )
     return "\n\n".join(parts)
 
 

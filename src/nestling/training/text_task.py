@@ -136,3 +136,48 @@ def held_out_loss(
         for i in range(0, len(rows), batch)
     ]
     return float(torch.stack(losses).sum() / len(rows))
+
+
+@torch.no_grad()
+def losses_by_position(
+    model: Hope,
+    ids: Tensor,
+    *,
+    length: int,
+    learn: bool,
+    carried: bool,
+    streams: int = 8,
+    windows: int | None = None,
+) -> Tensor:
+    """Mean loss in nats at each place [length] of windows of ids [T].
+
+    The text is cut into `streams` that are read side by side, window after window.
+
+    Args:
+        carried: what was read and learned goes on into the next window of a stream; else every
+            window starts fresh.
+        windows: of each stream; None reads all of the text.
+
+    Raises:
+        ValueError: the text is too short for a window in each stream.
+    """
+    most = (len(ids) - 1) // streams // length
+    if most == 0:
+        raise ValueError(
+            f"the text has {len(ids)} tokens; {streams} streams of windows of {length} tokens need "
+            f"{streams * length + 1}"
+        )
+    count = most if windows is None else min(most, windows)
+    starts = torch.arange(streams, device=ids.device) * most * length
+    within = torch.arange(length + 1, device=ids.device)
+    state = model.new_state(streams) if carried else None
+    total = torch.zeros(length, dtype=torch.float64)
+    for window in range(count):
+        rows = ids[(starts + window * length)[:, None] + within]
+        reading = model(rows[:, :-1], state=state, learn=learn)
+        losses = F.cross_entropy(
+            reading.logits.flatten(0, 1).float(), rows[:, 1:].flatten(), reduction="none"
+        )
+        total += losses.view(streams, length).mean(0).double().cpu()
+        state = reading.state if carried else None
+    return total / count
