@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nestling.cli import app
-from nestling.evaluation import formal_languages, mad
+from nestling.evaluation import formal_languages, mad, sequence_tasks
 from nestling.evaluation.reproduction_tables import formal_languages_table, mad_table
 from nestling.evaluation.reproductions import REPRODUCTIONS
 
@@ -34,8 +34,10 @@ def test_what_cannot_be_run_is_named(arguments, message):
 
 
 def test_a_table_is_run_and_stands_beside_the_papers(tmp_path, monkeypatch):
-    tiny = mad.Course(width=16, layers=1, heads=2, steps=2, batch=2, rates=(1e-3,), asked=2)
-    monkeypatch.setattr(mad, "Course", lambda: tiny)
+    tiny = sequence_tasks.Course(
+        width=16, layers=1, heads=2, steps=2, batch=2, rates=(1e-3,), asked=2
+    )
+    monkeypatch.setattr(sequence_tasks, "Course", lambda: tiny)
     shown = runner.invoke(
         app,
         ["reproduce", "mad", "--seeds", "1", "--only", "hope"]

@@ -46,10 +46,10 @@ def reproduce(
         rows = measure(
             table,
             lambda progress: chosen.measure(
-                only or chosen.models,
-                range(seeds),
-                run or Path("runs") / f"{table}.jsonl",
-                progress,
+                models=only or chosen.models,
+                seeds=range(seeds),
+                run_file=run or Path("runs") / f"{table}.jsonl",
+                progress=progress,
             ),
             out,
             quiet=True,

@@ -14,36 +14,13 @@ is the share of scored tokens that are right.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from nestling.evaluation.finished import Finished
-from nestling.memory.level import Level
-from nestling.models.hope import Hope
-from nestling.models.settings import HopeSettings
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
-Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
-"""(sequences, generator) -> ids and targets [B, T]; a target of IGNORED is not scored."""
-
-IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task: its ids, how its sequences are drawn, and whether it decodes the last token."""
-
-    vocabulary: int
-    draw: Draw
-    decodes: bool = False
+from nestling.evaluation.sequence_tasks import IGNORED, Row, Task, measure_tasks
 
 
 def draw_recall(
@@ -164,7 +141,6 @@ TASKS: dict[str, Task] = {
     "memorisation": Task(256, draw_memorisation),
 }
 
-_STATIC = (Level(period=0),)
 MODELS: dict[str, dict[str, Any]] = {
     "hope": {"mixer": "self_modifying"},
     "titans": {"mixer": "titans"},
@@ -173,136 +149,10 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Course:
-    """The size of the benchmark.
-
-    Args:
-        rates: learning rates; the best on the first seed is taken for the others.
-        asked: sequences at the end.
-    """
-
-    width: int = 64
-    layers: int = 2
-    heads: int = 4
-    chunk_size: int = 8
-    steps: int = 1500
-    batch: int = 32
-    rates: tuple[float, ...] = (1e-3, 3e-3)
-    asked: int = 256
-
-    def model(self, name: str, task: Task, seed: int) -> SequenceModel:
-        settings = HopeSettings(
-            vocab_size=task.vocabulary,
-            hidden_size=self.width,
-            intermediate_size=2 * self.width,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.heads,
-            levels=_STATIC,
-            sliding_window=512,
-            chunk_size=self.chunk_size,
-            tie_word_embeddings=False,
-        )
-        torch.manual_seed(seed)
-        return SequenceModel(replace(settings, **MODELS[name]), task.decodes)
-
-
-class SequenceModel(nn.Module):
-    """A model of sequences; with `decodes`, its last position is read by an MLP for each place."""
-
-    def __init__(self, settings: HopeSettings, decodes: bool) -> None:
-        super().__init__()
-        self.hope = Hope(settings)
-        self.decoder: nn.Module | None = None
-        if decodes:
-            width = settings.hidden_size
-            self.places = nn.Parameter(torch.randn(settings.sliding_window, width) * 0.02)
-            self.decoder = nn.Sequential(
-                nn.Linear(width, 4 * width),
-                nn.GELU(),
-                nn.Linear(4 * width, settings.vocab_size),
-            )
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Logits [B, T, V] of ids [B, T]."""
-        if self.decoder is None:
-            return self.hope(ids).logits
-        lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
-        hidden, _ = self.hope.below_memory(ids, None, lengths)
-        last = self.hope.above_mixers(hidden, {})[:, -1:]
-        return self.decoder(last + self.places[: ids.shape[1]])
-
-
-def generator_of(*parts: object) -> torch.Generator:
-    """A generator that depends on the parts alone."""
-    seed = 0
-    for part in repr(parts).encode():
-        seed = (seed * 257 + part) % (2**61 - 1)
-    return torch.Generator().manual_seed(seed)
-
-
-def train(
-    model: SequenceModel, task: Task, course: Course, rate: float, seed: int, report: Progress
-) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
-    model.train()
-    for step in range(course.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * (1 - step / course.steps)
-        ids, targets = task.draw(course.batch, generator_of("train", seed, step))
-        loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if step % 200 == 0:
-            report(f"step {step}  loss {loss.item():.4f}")
-
-
-@torch.no_grad()
-def accuracy(model: SequenceModel, task: Task, course: Course, seed: int) -> float:
-    """Share of the scored tokens that are right."""
-    model.eval()
-    ids, targets = task.draw(course.asked, generator_of("asked", seed))
-    scored = targets != IGNORED
-    return (model(ids).argmax(-1) == targets)[scored].float().mean().item()
-
-
 def measure_mad(
-    *,
-    models: Sequence[str] = tuple(MODELS),
-    tasks: Sequence[str] = tuple(TASKS),
-    seeds: Sequence[int] = (0, 1, 2),
-    course: Course | None = None,
-    run_file: Path | None = None,
-    progress: Progress = lambda line: None,
+    *, models: Sequence[str] = tuple(MODELS), tasks: Sequence[str] = tuple(TASKS), **options: Any
 ) -> Iterator[Row]:
-    """Rows for `results/mad.json`: one for each model, task and seed, at the best rate."""
-    course = course or Course()
-    finished = Finished(run_file, course)
-
-    def run(name: str, task: str, rate: float, seed: int) -> Row:
-        def measured() -> Row:
-            model = course.model(name, TASKS[task], seed)
-            started = time.perf_counter()
-
-            def report(line: str) -> None:
-                progress(f"{name}  {task}  rate {rate}  seed {seed}  {line}")
-
-            train(model, TASKS[task], course, rate, seed, report)
-            return {
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "seconds": round(time.perf_counter() - started, 1),
-                "accuracy": round(accuracy(model, TASKS[task], course, seed), 4),
-            }
-
-        row = finished({"model": name, "task": task, "rate": rate, "seed": seed}, measured)
-        progress("  ".join(f"{key} {value}" for key, value in row.items()))
-        return row
-
-    for name in models:
-        for task in tasks:
-            tried = {rate: run(name, task, rate, seeds[0])["accuracy"] for rate in course.rates}
-            best = max(tried, key=lambda rate: tried[rate])
-            for seed in seeds:
-                yield run(name, task, best, seed)
+    """Rows for `results/mad.json`; the options are those of `measure_tasks`."""
+    return measure_tasks(
+        {name: TASKS[name] for name in tasks}, {name: MODELS[name] for name in models}, **options
+    )

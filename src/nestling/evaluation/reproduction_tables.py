@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nestling.evaluation import published
 from nestling.evaluation.results import Row
@@ -55,6 +55,16 @@ def formal_languages_table(rows: Sequence[Row]) -> str:
 @table("mad")
 def mad_table(rows: Sequence[Row]) -> str:
     """One line per model, best average first; below each of ours the paper's."""
+    return _tasks_table(rows, published.MAD)
+
+
+@table("mqar")
+def mqar_table(rows: Sequence[Row]) -> str:
+    """One line per model, best average first."""
+    return _tasks_table(rows, {})
+
+
+def _tasks_table(rows: Sequence[Row], paper: Mapping[str, Mapping[str, float]]) -> str:
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     groups = []
     for (model,), of_model in group_rows(rows, "model").items():
@@ -64,9 +74,9 @@ def mad_table(rows: Sequence[Row]) -> str:
         average = statistics.fmean(statistics.fmean(v) for v in values.values() if v)
         cells = [_percent(values[task]) for task in tasks]
         lines = [(model, seeds_of(of_model), *cells, f"{100 * average:.1f}")]
-        if paper := published.MAD.get(model):
-            mean = statistics.fmean(paper[task] for task in tasks)
-            numbers = (f"*{paper[task]:g}*" for task in tasks)
+        if theirs := paper.get(model):
+            mean = statistics.fmean(theirs[task] for task in tasks)
+            numbers = (f"*{theirs[task]:g}*" for task in tasks)
             lines.append(("*in the paper*", "", *numbers, f"*{mean:.1f}*"))
         groups.append((average, lines))
     ordered = [line for _, lines in sorted(groups, key=lambda g: -g[0]) for line in lines]

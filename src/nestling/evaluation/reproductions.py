@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from nestling.evaluation import formal_languages, mad
+from nestling.evaluation import formal_languages, mad, mqar
 
 Row = dict[str, Any]
 Progress = Callable[[str], None]
-Measure = Callable[[Sequence[str], Sequence[int], Path | None, Progress], Iterator[Row]]
-"""(models, seeds, file of finished runs, progress) -> rows."""
+Measure = Callable[..., Iterator[Row]]
+"""(models, seeds, run_file, progress, all by name) -> rows."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,6 @@ class Reproduction:
     measure: Measure
 
 
-def _formal_languages(
-    models: Sequence[str], seeds: Sequence[int], run_file: Path | None, progress: Progress
-) -> Iterator[Row]:
-    return formal_languages.measure_formal_languages(
-        models=models, seeds=seeds, run_file=run_file, progress=progress
-    )
-
-
-def _mad(
-    models: Sequence[str], seeds: Sequence[int], run_file: Path | None, progress: Progress
-) -> Iterator[Row]:
-    return mad.measure_mad(models=models, seeds=seeds, run_file=run_file, progress=progress)
-
-
 REPRODUCTIONS: dict[str, Reproduction] = {
     "formal_languages": Reproduction(
         "Formal languages",
@@ -48,7 +33,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "two blocks of width 32, chunks of one token, up to 1,500 steps of 32 strings",
         "about 3 hours for 3 seeds",
         tuple(formal_languages.MODELS),
-        _formal_languages,
+        formal_languages.measure_formal_languages,
     ),
     "mad": Reproduction(
         "Mechanistic Architecture Design",
@@ -56,7 +41,15 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "two blocks of width 64, the base setting of each task, 1,500 steps of 32 sequences",
         "about 3 hours for 3 seeds",
         tuple(mad.MODELS),
-        _mad,
+        mad.measure_mad,
+    ),
+    "mqar": Reproduction(
+        "Multi-query associative recall",
+        "Arora et al. 2024, as in [At] and [T]",
+        "two blocks of width 64, 512 ids, 4 to 32 pairs, 1,500 steps of 32 sequences",
+        "about 3 hours for 3 seeds",
+        tuple(mqar.MODELS),
+        mqar.measure_mqar,
     ),
 }
 

@@ -1,12 +1,20 @@
-"""The tasks of MAD ask what they say, and can be answered from what stands before."""
+"""Synthetic tasks ask what they say, and can be answered from what stands before."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from nestling.evaluation import mad
-from nestling.evaluation.mad import IGNORED, TASKS, Course, generator_of, measure_mad
+from nestling.evaluation import mad, mqar
+from nestling.evaluation.mad import MODELS, TASKS, measure_mad
+from nestling.evaluation.sequence_tasks import (
+    IGNORED,
+    Course,
+    Task,
+    accuracy,
+    generator_of,
+    train,
+)
 
 torch.set_num_threads(1)
 
@@ -67,7 +75,7 @@ def test_the_table_that_is_memorised_is_always_the_same():
 
 def test_compression_reads_nothing_but_the_last_position():
     task = TASKS["compression"]
-    model = TINY.model("transformer", task, 0)
+    model = TINY.model(MODELS["transformer"], task, 0)
     ids, _ = draw("compression", 2)
     logits = model(ids)
     assert logits.shape == (*ids.shape, task.vocabulary)
@@ -79,10 +87,10 @@ def test_compression_reads_nothing_but_the_last_position():
 def test_a_small_model_learns_to_copy():
     """Far above chance after some steps: the targets fit the ids."""
     course = replace(TINY, width=32, layers=2, steps=150, batch=16, asked=32)
-    task = mad.Task(6, lambda n, g: mad.draw_recall(n, g, pairs=8, vocabulary=6))
-    model = course.model("transformer", task, 0)
-    mad.train(model, task, course, 1e-2, 0, lambda line: None)
-    assert mad.accuracy(model, task, course, 0) > 0.6
+    task = Task(6, lambda n, g: mad.draw_recall(n, g, pairs=8, vocabulary=6))
+    model = course.model(MODELS["transformer"], task, 0)
+    train(model, task, course, 1e-2, 0, lambda line: None)
+    assert accuracy(model, task, course, 0) > 0.6
 
 
 def test_every_model_has_a_row_for_each_task_and_goes_on_where_it_was(tmp_path):
@@ -100,3 +108,21 @@ def test_every_model_has_a_row_for_each_task_and_goes_on_where_it_was(tmp_path):
     first = rows()
     assert len(first) == 8 and all(0 <= row["accuracy"] <= 1 for row in first)
     assert rows() == first
+
+
+def test_a_query_of_mqar_has_the_value_of_its_pair():
+    ids, targets = mqar.draw_mqar(20, generator_of("mqar"), pairs=8, length=64, vocabulary=64)
+    assert (targets != IGNORED).sum(1).tolist() == [8] * 20
+    for row, asked in zip(ids.tolist(), targets.tolist(), strict=True):
+        told = dict(zip(row[0:16:2], row[1:16:2], strict=True))
+        assert len(told) == 8
+        for place, wanted in enumerate(asked):
+            if wanted != IGNORED:
+                assert place >= 16 and told[row[place]] == wanted
+        rest = [token for place, token in enumerate(row[16:], 16) if asked[place] == IGNORED]
+        assert not set(rest) & set(told)
+
+
+def test_more_pairs_than_fit_are_refused():
+    with pytest.raises(ValueError, match="need a length of 64"):
+        mqar.draw_mqar(1, generator_of(), pairs=16, length=60)

@@ -1,0 +1,70 @@
+"""Multi-query associative recall (Arora et al. 2024): how many pairs does a mixer hold?
+
+Pairs of a key and a value, then the keys again, at places that become rarer with distance; at each
+its value is asked. Every key stands in a sequence once before it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nestling.evaluation.sequence_tasks import IGNORED, Row, Task, measure_tasks
+
+VOCABULARY = 512
+# How strongly queries are drawn to the place right behind the pairs.
+NEARNESS = 0.1
+
+
+def draw_mqar(
+    count: int, generator: torch.Generator, *, pairs: int, length: int, vocabulary: int = VOCABULARY
+) -> tuple[Tensor, Tensor]:
+    """`pairs` pairs, then as many queries among random tokens: ids and targets [count, length].
+
+    Raises:
+        ValueError: pairs and queries do not fit the length, or the keys the vocabulary.
+    """
+    half, room = vocabulary // 2, (length - 2 * pairs) // 2
+    if room < pairs or pairs > half:
+        raise ValueError(
+            f"{pairs} pairs need a length of {4 * pairs} and a vocabulary of {2 * pairs}, "
+            f"got {length} and {vocabulary}"
+        )
+    keys = torch.rand(count, half, generator=generator).topk(pairs, -1).indices
+    values = torch.randint(half, vocabulary, (count, pairs), generator=generator)
+    ids = torch.randint(vocabulary, (count, length), generator=generator)
+    # Among the queries stand values alone, so that no key comes back but those that are asked.
+    ids[:, 2 * pairs :] = ids[:, 2 * pairs :] % (vocabulary - half) + half
+    ids[:, 0 : 2 * pairs : 2], ids[:, 1 : 2 * pairs : 2] = keys, values
+    weight = torch.arange(1, room + 1) ** (NEARNESS - 1.0)
+    slots = torch.multinomial(weight.expand(count, -1), pairs, generator=generator)
+    places = 2 * pairs + 2 * slots
+    targets = torch.full_like(ids, IGNORED)
+    return ids.scatter(1, places, keys), targets.scatter(1, places, values)
+
+
+TASKS: dict[str, Task] = {
+    f"{pairs} pairs of {length}": Task(VOCABULARY, partial(draw_mqar, pairs=pairs, length=length))
+    for pairs, length in ((4, 64), (8, 64), (16, 128), (32, 256))
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "hope": {"mixer": "self_modifying"},
+    "titans": {"mixer": "titans"},
+    "gated_delta_net": {"mixer": "gated_delta_net"},
+    "delta_net": {"mixer": "delta_net"},
+    "retention": {"mixer": "retention"},
+    "transformer": {"mixer": "attention"},
+}
+
+
+def measure_mqar(
+    *, models: Sequence[str] = tuple(MODELS), tasks: Sequence[str] = tuple(TASKS), **options: Any
+) -> Iterator[Row]:
+    """Rows for `results/mqar.json`; the options are those of `measure_tasks`."""
+    return measure_tasks(
+        {name: TASKS[name] for name in tasks}, {name: MODELS[name] for name in models}, **options
+    )

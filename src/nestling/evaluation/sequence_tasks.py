@@ -1,0 +1,176 @@
+"""Models trained on synthetic sequences, one small model for each task, and asked on new ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nestling.evaluation.finished import Finished
+from nestling.memory.level import Level
+from nestling.models.hope import Hope
+from nestling.models.settings import HopeSettings
+
+Row = dict[str, Any]
+Progress = Callable[[str], None]
+Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+"""(sequences, generator) -> ids and targets [B, T]; a target of IGNORED is not scored."""
+
+IGNORED = -100
+_STATIC = (Level(period=0),)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: its ids, how its sequences are drawn, and whether it decodes the last token."""
+
+    vocabulary: int
+    draw: Draw
+    decodes: bool = False
+
+
+@dataclass(frozen=True)
+class Course:
+    """The size of the benchmark.
+
+    Args:
+        rates: learning rates; the best on the first seed is taken for the others.
+        asked: sequences at the end.
+    """
+
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    chunk_size: int = 8
+    steps: int = 1500
+    batch: int = 32
+    rates: tuple[float, ...] = (1e-3, 3e-3)
+    asked: int = 256
+
+    def model(self, mixer: Mapping[str, Any], task: Task, seed: int) -> SequenceModel:
+        """A small model; `mixer` are the settings that tell it from the others."""
+        settings = HopeSettings(
+            vocab_size=task.vocabulary,
+            hidden_size=self.width,
+            intermediate_size=2 * self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            levels=_STATIC,
+            sliding_window=512,
+            chunk_size=self.chunk_size,
+            tie_word_embeddings=False,
+        )
+        torch.manual_seed(seed)
+        return SequenceModel(replace(settings, **mixer), task.decodes)
+
+
+class SequenceModel(nn.Module):
+    """A model of sequences; with `decodes`, its last position is read by an MLP for each place."""
+
+    def __init__(self, settings: HopeSettings, decodes: bool) -> None:
+        super().__init__()
+        self.hope = Hope(settings)
+        self.decoder: nn.Module | None = None
+        if decodes:
+            width = settings.hidden_size
+            self.places = nn.Parameter(torch.randn(settings.sliding_window, width) * 0.02)
+            self.decoder = nn.Sequential(
+                nn.Linear(width, 4 * width),
+                nn.GELU(),
+                nn.Linear(4 * width, settings.vocab_size),
+            )
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits [B, T, V] of ids [B, T]."""
+        if self.decoder is None:
+            return self.hope(ids).logits
+        lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
+        hidden, _ = self.hope.below_memory(ids, None, lengths)
+        last = self.hope.above_mixers(hidden, {})[:, -1:]
+        return self.decoder(last + self.places[: ids.shape[1]])
+
+
+def generator_of(*parts: object) -> torch.Generator:
+    """A generator that depends on the parts alone."""
+    seed = 0
+    for part in repr(parts).encode():
+        seed = (seed * 257 + part) % (2**61 - 1)
+    return torch.Generator().manual_seed(seed)
+
+
+def train(
+    model: SequenceModel, task: Task, course: Course, rate: float, seed: int, report: Progress
+) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    model.train()
+    for step in range(course.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (1 - step / course.steps)
+        ids, targets = task.draw(course.batch, generator_of("train", seed, step))
+        loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 200 == 0:
+            report(f"step {step}  loss {loss.item():.4f}")
+
+
+@torch.no_grad()
+def accuracy(model: SequenceModel, task: Task, course: Course, seed: int) -> float:
+    """Share of the scored tokens that are right."""
+    model.eval()
+    ids, targets = task.draw(course.asked, generator_of("asked", seed))
+    scored = targets != IGNORED
+    return (model(ids).argmax(-1) == targets)[scored].float().mean().item()
+
+
+def measure_tasks(
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Mapping[str, Any]],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    course: Course | None = None,
+    run_file: Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """One row for each model, task and seed, at the best rate of the first seed.
+
+    Args:
+        models: by name, the settings in which they differ.
+        run_file: of finished runs; a later start goes on from it.
+    """
+    course = course or Course()
+    finished = Finished(run_file, course)
+
+    def run(name: str, task: str, rate: float, seed: int) -> Row:
+        def measured() -> Row:
+            model = course.model(models[name], tasks[task], seed)
+            started = time.perf_counter()
+
+            def report(line: str) -> None:
+                progress(f"{name}  {task}  rate {rate}  seed {seed}  {line}")
+
+            train(model, tasks[task], course, rate, seed, report)
+            return {
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "seconds": round(time.perf_counter() - started, 1),
+                "accuracy": round(accuracy(model, tasks[task], course, seed), 4),
+            }
+
+        row = finished({"model": name, "task": task, "rate": rate, "seed": seed}, measured)
+        progress("  ".join(f"{key} {value}" for key, value in row.items()))
+        return row
+
+    for name in models:
+        for task in tasks:
+            tried = {rate: run(name, task, rate, seeds[0])["accuracy"] for rate in course.rates}
+            best = max(tried, key=lambda rate: tried[rate])
+            for seed in seeds:
+                yield run(name, task, best, seed)
