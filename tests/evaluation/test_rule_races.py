@@ -12,7 +12,7 @@ from nestling.evaluation import inner_race, landscape, outer_race
 from nestling.evaluation.figures import rule_landscape
 from nestling.evaluation.finished import DIVERGED, Finished
 from nestling.evaluation.inner_race import facts_held
-from nestling.evaluation.outer_race import OPTIMIZERS, Entry, best_rate
+from nestling.evaluation.outer_race import OPTIMIZERS, best_rate
 from nestling.evaluation.rule_cost import PeakMemory, block, slow_step
 from nestling.evaluation.rule_tables import (
     landscape_table,
@@ -20,7 +20,7 @@ from nestling.evaluation.rule_tables import (
     stream_table,
     text_table,
 )
-from nestling.rules import M3, Momentum, MomentumRule
+from nestling.rules import M3, MomentumRule
 
 TINY = outer_race.Course(width=16, layers=1, vocabulary=300, batch=2, length=16, steps=3, windows=2)
 
@@ -62,11 +62,11 @@ def test_the_landscape_is_measured_drawn_and_tabled(monkeypatch, tmp_path):
 
 
 def test_the_grid_grows_while_its_edge_is_best():
-    entry = Entry(Momentum, (0.1, 0.2, 0.4, 0.8))
-    best, tried = best_rate(entry, lambda rate: abs(math.log(rate / 3.0)))
+    rates = (0.1, 0.2, 0.4, 0.8)
+    best, tried = best_rate(rates, lambda rate: abs(math.log(rate / 3.0)))
     assert best == 3.2
     assert tried == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
-    best, tried = best_rate(entry, lambda rate: abs(math.log(rate / 0.21)))
+    best, tried = best_rate(rates, lambda rate: abs(math.log(rate / 0.21)))
     assert (best, len(tried)) == (0.2, 4)
 
 

@@ -14,6 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.finished import Finished, loss_or_diverged
+from nestling.evaluation.outer_race import best_rate
 from nestling.memory.level import Level
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Dialogue
@@ -51,7 +53,7 @@ RULES: dict[str, Entry] = {
     "momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5}, "momentum"),
     "delta momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5}, "delta_momentum"),
     "deep momentum": Entry((50.0, 150.0, 450.0), {"alpha": 0.5, "hidden": 16}, "deep_momentum"),
-    "delta gradient descent": Entry((0.3, 1.0, 3.0), {"scale": 300.0}, "delta_gradient_descent"),
+    "delta gradient descent": Entry((0.1, 0.3, 1.0), {"scale": 1000.0}, "delta_gradient_descent"),
     "muon": Entry((3.0, 10.0, 30.0), {"alpha": 0.5, "nesterov": False}, "muon"),
 }
 
@@ -163,17 +165,14 @@ def measure_inner_race(
         last = losses[-max(1, until // 4) :]
         return model, sum(last) / len(last)
 
+    def trial(rule: str, rate: float) -> float:
+        def measured() -> Row:
+            return {"loss": loss_or_diverged(train(rule, rate, seeds[0], course.trial)[1])}
+
+        return finished({"rule": rule, "rate": rate, "trial": course.trial}, measured)["loss"]
+
     for rule in rules:
-        trials = {
-            rate: finished(
-                {"rule": rule, "rate": rate, "trial": course.trial},
-                lambda rule=rule, rate=rate, trial=course.trial: {
-                    "loss": loss_or_diverged(train(rule, rate, seeds[0], trial)[1])
-                },
-            )["loss"]
-            for rate in RULES[rule].rates
-        }
-        rate = min(trials, key=lambda rate: trials[rate])
+        rate, _ = best_rate(RULES[rule].rates, partial(trial, rule), extensions=2)
         for seed in seeds:
 
             def measured(rule: str = rule, rate: float = rate, seed: int = seed) -> Row:

@@ -138,10 +138,10 @@ def train(
 
 
 def best_rate(
-    entry: Entry, loss_at: Callable[[float], float], extensions: int = 3
+    rates: Sequence[float], loss_at: Callable[[float], float], extensions: int = 3
 ) -> tuple[float, list[float]]:
     """The rate with the lowest loss, and all rates tried; the grid grows while its edge is best."""
-    tried = {rate: loss_at(rate) for rate in entry.rates}
+    tried = {rate: loss_at(rate) for rate in rates}
     for _ in range(extensions):
         ordered = sorted(tried)
         best = min(ordered, key=lambda rate: tried[rate])
@@ -211,7 +211,7 @@ def measure_outer_race(
 
     for name in models:
         for rule in optimizers:
-            best, rates = best_rate(OPTIMIZERS[rule], loss_at(name, rule))
+            best, rates = best_rate(OPTIMIZERS[rule].rates, loss_at(name, rule))
             runs = [(rate, seeds[0]) for rate in rates] + [(best, seed) for seed in seeds[1:]]
             for rate, seed in runs:
                 yield {**run(name, rule, rate, seed), "best": rate == best}
@@ -270,7 +270,7 @@ def measure_outer_race_stream(
 
     for rule in optimizers:
         best, _ = best_rate(
-            OPTIMIZERS[rule],
+            OPTIMIZERS[rule].rates,
             lambda rate, rule=rule: own_loss(run(rule, rate, seeds[0]), len(domains)),
         )
         for seed in seeds:
