@@ -13,7 +13,8 @@ from nestling.evaluation.figures import rule_landscape
 from nestling.evaluation.finished import DIVERGED, Finished
 from nestling.evaluation.inner_race import facts_held
 from nestling.evaluation.outer_race import OPTIMIZERS, best_rate
-from nestling.evaluation.rule_cost import PeakMemory, block, slow_step
+from nestling.evaluation.peak_memory import PeakMemory
+from nestling.evaluation.rule_cost import block, slow_step
 from nestling.evaluation.rule_tables import (
     landscape_table,
     recall_table,

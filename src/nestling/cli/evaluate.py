@@ -163,6 +163,37 @@ def language_modeling(
 
 
 @group.command()
+def speed(
+    mixer: Annotated[list[str] | None, typer.Option(help="Some of the mixers alone.")] = None,
+    mode: Annotated[list[str] | None, typer.Option(help="Some of the modes alone.")] = None,
+    length: Annotated[list[int] | None, typer.Option(help="Tokens of a sequence.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Torch threads.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    out: Out = Path("results"),
+) -> None:
+    """Tokens a second of every mixer: reading, training, writing, decoding."""
+    with clear_errors():
+        from dataclasses import replace
+
+        from nestling.evaluation.speed import MIXERS, MODES, Course, measure_speed
+
+        course = replace(Course(), lengths=tuple(length)) if length else Course()
+        measure(
+            "speed_cpu" if device == "cpu" else "speed_gpu",
+            lambda progress: measure_speed(
+                mixers=mixer or MIXERS,
+                modes=mode or MODES,
+                threads=threads or (1, 2),
+                device=device,
+                course=course,
+                progress=progress,
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
 def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Path("docs/figures")):
     """Draw the curves from results/*.json."""
     with clear_errors():

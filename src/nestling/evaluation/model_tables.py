@@ -144,6 +144,37 @@ def _perplexity(rows: Sequence[Row]) -> float:
     return statistics.fmean(values) if values else math.inf
 
 
+@table("speed_cpu")
+def speed_table(rows: Sequence[Row]) -> str:
+    """For each mode and number of threads, one line per model: tokens a second by length."""
+    parts = []
+    for (mode, threads), of_mode in group_rows(rows, "mode", "threads").items():
+        title = f"**{mode}**, {threads} thread" + ("s" if threads > 1 else "")
+        lengths = list(dict.fromkeys(row["tokens"] for row in of_mode))
+        show = _decoding if mode == "decode" else _reading
+        lines = []
+        for (model,), of_model in group_rows(of_mode, "model").items():
+            by_length = {row["tokens"]: row for row in of_model}
+            lines.append((model, *(show(by_length.get(length)) for length in lengths)))
+        headers = ("model", *(f"{length:,} tokens" for length in lengths))
+        table_ = markdown_table(headers, lines, "l" + "r" * len(lengths))
+        parts.append(f"{title}\n\n{table_}")
+    return "\n\n".join(parts)
+
+
+def _reading(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    ratio = "" if row["to_attention"] is None else f" ({row['to_attention']:.2f}x)"
+    return f"{row['tokens_per_second']:,}{ratio}, {row['peak_bytes'] / 2**20:,.0f} MiB"
+
+
+def _decoding(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return f"{row['milliseconds']:.1f} ms, {row['state_bytes'] / 2**20:.2f} MiB"
+
+
 @table("latency")
 def latency_table(rows: Sequence[Row]) -> str:
     """One line per operation, tokens and threads: medians."""

@@ -8,16 +8,14 @@ noisy for all of them; ratios are of medians.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from nestling.evaluation.peak_memory import PeakMemory
+from nestling.evaluation.speed import timed
 from nestling.rules import (
     M3,
     AdamW,
@@ -137,33 +135,6 @@ def measure_cost(
         }
 
 
-class PeakMemory(TorchDispatchMode):
-    """The most bytes that tensors made inside held at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        known = {
-            leaf.untyped_storage()._cdata
-            for leaf in tree_leaves((args, kwargs))
-            if isinstance(leaf, Tensor)
-        }
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                storage = leaf.untyped_storage()
-                if storage._cdata not in known:
-                    self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
-        self._live = {k: (ref, n) for k, (ref, n) in self._live.items() if not ref.expired()}
-        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
-        return result
-
-
 def slow_step(optimizer: torch.optim.Optimizer, median: float, device: str) -> float:
     """What a step that writes the slow memory costs more, spread over its period."""
     period = optimizer.param_groups[0]["period"]
@@ -173,13 +144,3 @@ def slow_step(optimizer: torch.optim.Optimizer, median: float, device: str) -> f
             values["step"].fill_(period - 1)
         extra.append(timed(optimizer.step, device) - median)
     return max(0.0, statistics.median(extra)) / period
-
-
-def timed(step: Callable[[], Any], device: str) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    step()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
