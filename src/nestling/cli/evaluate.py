@@ -163,6 +163,44 @@ def language_modeling(
 
 
 @group.command()
+def harness(
+    folder: Annotated[Path, typer.Argument(help="A model folder.")],
+    task: Annotated[list[str] | None, typer.Option(help="Names of tasks; see --list.")] = None,
+    data: Data = None,
+    limit: Annotated[int | None, typer.Option(help="Documents of each task.")] = None,
+    learn: Annotated[bool, typer.Option(help="Write the context while it is read.")] = False,
+    documents: Annotated[
+        bool, typer.Option(help="Read a document once, answer its questions from forks.")
+    ] = False,
+    list_tasks: Annotated[
+        bool, typer.Option("--list", help="Say which tasks local files hold.")
+    ] = False,
+    out: Out = Path("results"),
+) -> None:
+    """Tasks of lm-evaluation-harness (extra "eval"), from local files where they are there."""
+    with clear_errors():
+        from nestling.evaluation.harness_tasks import LOCAL
+
+        if list_tasks:
+            typer.echo("\n".join(LOCAL))
+            return
+        if not task:
+            raise ValueError(f"name tasks with --task, for example one of {', '.join(LOCAL)}")
+        try:
+            from nestling.evaluation.harness import HarnessModel, measure_harness
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                "this needs lm-evaluation-harness: pip install 'nestling[eval]'"
+            ) from error
+        model = HarnessModel.from_folder(folder, learn=learn, documents=documents)
+        measure(
+            "harness",
+            lambda progress: measure_harness(model, task, data=data, limit=limit),
+            out,
+        )
+
+
+@group.command()
 def speed(
     mixer: Annotated[list[str] | None, typer.Option(help="Some of the mixers alone.")] = None,
     mode: Annotated[list[str] | None, typer.Option(help="Some of the modes alone.")] = None,
