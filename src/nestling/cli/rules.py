@@ -69,7 +69,7 @@ def outer(
 @group.command()
 def stream(
     data: Data = None,
-    steps: Annotated[int, typer.Option(help="Steps in each language.")] = 150,
+    steps: Annotated[int, typer.Option(help="Steps in each language.")] = 75,
     seeds: Seeds = 3,
     only: Only = None,
     run: Run = Path("runs/outer_race_stream.jsonl"),
@@ -85,7 +85,7 @@ def stream(
                 data_folder(data),
                 optimizers=_chosen(only, OPTIMIZERS),
                 seeds=range(seeds),
-                course=Course(steps=steps),
+                course=Course(steps=steps, windows=32),
                 run_file=run,
                 progress=progress,
             ),
