@@ -1,10 +1,12 @@
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nestling.models import restate as restating
 from nestling.models.dialogue import Note, Restatement
 from nestling.models.hope import Hope, Reading
 from nestling.models.restate import learn_notes, recall, restate, sentences
@@ -35,8 +37,10 @@ class Babbler(Hope):
         return Reading(logits, reading.state)
 
 
-@pytest.fixture(scope="module")
-def babbler(tiny_bundle):
+@pytest.fixture
+def babbler(tiny_bundle, monkeypatch):
+    """What it babbles is taken as it comes: the likeliest that a search finds is to say nothing."""
+    monkeypatch.setattr(restating, "DOUBTFUL", 1e-30)
     return Babbler(tiny_bundle.model, tiny_bundle.dialogue.ids)
 
 
@@ -78,6 +82,31 @@ def test_the_babbler_makes_notes_at_all(babbler, tiny_bundle):
     torch.manual_seed(0)
     restated = restate(babbler, tiny_bundle.dialogue, ["My dog is called Pixel."] * 64)
     assert sum(len(restatement.notes) for restatement in restated) > 20
+
+
+def test_a_search_finds_what_is_at_least_as_likely(tiny_bundle, monkeypatch):
+    """A model of random weights doubts every token, so that each of its restatements is searched."""
+    dialogue = tiny_bundle.dialogue
+    torch.manual_seed(0)
+    model = Hope(replace(tiny_bundle.model.settings, initializer_range=0.3)).eval()
+    texts = ["My dog is called Pixel.", "Ana lives in Porto now.", "Zorvik has room X7."]
+
+    def logprob(text, restatement):
+        before, after = dialogue.turn(text), dialogue.restatement(restatement)
+        logprobs = model(torch.tensor([before + after])).logits[0].log_softmax(-1)
+        places = range(len(before), len(before) + len(after))
+        return sum(
+            logprobs[place - 1, token].item() for place, token in zip(places, after, strict=True)
+        )
+
+    options = {"asking": False, "max_new_tokens": 30}
+    searched = restate(model, dialogue, texts, **options)
+    monkeypatch.setattr(restating, "DOUBTFUL", 1e-30)
+    greedy = restate(model, dialogue, texts, **options)
+    assert searched != greedy
+    for text, one, other in zip(texts, searched, greedy, strict=True):
+        assert logprob(text, one) >= logprob(text, other)
+        assert all(note.value in text for note in one.notes)
 
 
 def test_a_trained_turn_is_restated(tiny_bundle):

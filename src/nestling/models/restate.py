@@ -4,12 +4,14 @@
     learn_notes  each note in an emptied context  ->  written into the memory state
     recall       key in an emptied context        ->  the value, from what was written alone
 
-Decoding is greedy and batched. **A note holds only words that were said**: a value is a contiguous
+Decoding is greedy and batched; a restatement with a doubtful token in it is searched for with
+several beams. **A note holds only words that were said**: a value is a contiguous
 span of the turn's own tokens, whatever the model would rather write.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import time
@@ -38,6 +40,9 @@ _BATCH = 64
 # A value is known when each of its tokens is more likely than this.
 SURE = 0.8
 ATTEMPTS = 8
+# A restatement with a token less likely than this is searched for, with so many beams.
+DOUBTFUL = 0.7
+BEAMS = 4
 
 Allow = Callable[[Sequence[int]], Tensor]
 """Rows that are still written -> mask [rows, V], true where a token may come next."""
@@ -136,7 +141,7 @@ def _restate_pieces(
         def forced(row: int, lines=lines, grammar=grammar) -> int | None:
             return grammar.forced(lines[row])
 
-        _decode(
+        _, least = _decode(
             model,
             dialogue,
             [dialogue.turn(text) for text in some],
@@ -146,8 +151,59 @@ def _restate_pieces(
             allow=allow,
             forced=forced,
         )
+        for row, logprob in enumerate(least):
+            if logprob < math.log(DOUBTFUL):
+                lines[row] = _search(model, dialogue, some[row], grammar, max_new_tokens)
         restated += [dialogue.parse(line.complete()) for line in lines]
     return restated
+
+
+def _search(
+    model: Hope, dialogue: Dialogue, text: str, grammar: _Grammar, max_new_tokens: int
+) -> _Line:
+    """The likeliest restatement that beams find; forced tokens count as what they are."""
+    device = model.embedding.weight.device
+    ids = torch.tensor([dialogue.turn(text)], device=device)
+    reading = model(ids, state=model.new_state(1))
+    scores = reading.logits[:, -1].log_softmax(-1)
+    beams = [(0.0, _Line(dialogue, dialogue.words(text)))]
+    best: tuple[float, _Line] | None = None
+    while True:
+        candidates: list[tuple[float, int, int]] = []
+        for place, (logprob, line) in enumerate(beams):
+            allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
+            gained, tokens = allowed.topk(BEAMS)
+            new = zip(gained.tolist(), tokens.tolist(), strict=True)
+            candidates += [(logprob + gain, place, token) for gain, token in new]
+        grown: list[tuple[float, _Line]] = []
+        runs: list[list[int]] = []
+        parents: list[int] = []
+        for logprob, place, token in sorted(candidates, reverse=True)[:BEAMS]:
+            line, run = beams[place][1].copy(), [token]
+            line.write(token)
+            while (only := grammar.forced(line)) is not None:
+                line.write(only)
+                run.append(only)
+            if run[-1] != dialogue.end_id:
+                grown.append((logprob, line))
+                runs.append(run)
+                parents.append(place)
+            elif best is None or logprob > best[0]:
+                best = logprob, line
+        # What is longer is never likelier.
+        if best is not None and all(logprob <= best[0] for logprob, _ in grown):
+            return best[1]
+        if max(len(line.written) for _, line in grown) >= max_new_tokens:
+            return best[1] if best is not None else grown[0][1]
+        assert reading.state is not None
+        ids, mask = _padded(runs, dialogue.pad_id, device)
+        reading = model(ids, mask, state=reading.state.index(parents))
+        logprobs = reading.logits.log_softmax(-1)
+        beams = [
+            (logprob + sum(logprobs[row, i, run[i + 1]].item() for i in range(len(run) - 1)), line)
+            for row, ((logprob, line), run) in enumerate(zip(grown, runs, strict=True))
+        ]
+        scores = logprobs[torch.arange(len(runs), device=device), mask.sum(1) - 1]
 
 
 @torch.inference_mode()
@@ -177,7 +233,7 @@ def recall(
     answers: list[Recall] = []
     for some in _chunks(keys):
         written: list[list[int]] = [[] for _ in some]
-        logprobs = _decode(
+        logprobs, _ = _decode(
             model,
             dialogue,
             [dialogue.recall(key) for key in some],
@@ -274,17 +330,17 @@ def _decode(
     write: Callable[[int, int], None],
     allow: Allow | None = None,
     forced: Forced | None = None,
-) -> list[float]:
+) -> tuple[list[float], list[float]]:
     """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
 
-    Returns the summed log-probability of what was chosen, by row. A finished sequence leaves the
-    batch; tokens that are forced are read together with the one before them.
+    Returns the summed and the least log-probability of what was chosen, by row. A finished sequence
+    leaves the batch; tokens that are forced are read together with the one before them.
     """
     device = state.device
     ids, mask = _padded(prompts, dialogue.pad_id, device)
     reading = model(ids, mask, state)
     scores = reading.logits[torch.arange(len(prompts), device=device), mask.sum(1) - 1]
-    rows, logprobs = list(range(len(prompts))), [0.0] * len(prompts)
+    rows, logprobs, least = list(range(len(prompts))), [0.0] * len(prompts), [0.0] * len(prompts)
     count = 0
     while True:
         allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
@@ -295,6 +351,7 @@ def _decode(
             runs.append([token])
             write(row, token)
             logprobs[row] += logprob
+            least[row] = min(least[row], logprob)
             while forced is not None and (only := forced(row)) is not None:
                 runs[-1].append(only)
                 write(row, only)
@@ -312,7 +369,7 @@ def _decode(
         ids, mask = _padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=state)
         scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
-    return logprobs
+    return logprobs, least
 
 
 def _padded(
@@ -365,6 +422,12 @@ class _Line:
             for place in self.onward
             if place < len(self.words) and self.words[place] == token
         ]
+
+    def copy(self) -> _Line:
+        """The same line, to be written on by itself."""
+        other = copy.copy(self)
+        other.written, other.onward = list(self.written), list(self.onward)
+        return other
 
     def is_whole(self) -> bool:
         """Whether what was written ends where a word ends."""
