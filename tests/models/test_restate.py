@@ -85,7 +85,7 @@ def test_the_babbler_makes_notes_at_all(babbler, tiny_bundle):
 
 
 def test_a_search_finds_what_is_at_least_as_likely(tiny_bundle, monkeypatch):
-    """A model of random weights doubts every token, so that each of its restatements is searched."""
+    """A model of random weights doubts every token: each of its restatements is searched."""
     dialogue = tiny_bundle.dialogue
     torch.manual_seed(0)
     model = Hope(replace(tiny_bundle.model.settings, initializer_range=0.3)).eval()
