@@ -45,9 +45,9 @@ class Workspace:
     def __init__(self) -> None:
         self._rooms: dict[Any, Tensor] = {}
 
-    def room(self, like: Tensor, number: int = 0) -> Tensor:
-        """An uninitialised tensor like `like`; another one for another `number`."""
-        name = (number, like.shape, like.dtype, like.device)
+    def room(self, like: Tensor) -> Tensor:
+        """An uninitialised tensor like `like`, the same one whenever it is asked for."""
+        name = (like.shape, like.dtype, like.device)
         if name not in self._rooms:
             self._rooms[name] = torch.empty_like(like, memory_format=torch.contiguous_format)
         return self._rooms[name]
@@ -134,9 +134,9 @@ class Rule:
         """`tensor`, if the result of an operation may be written over it."""
         return None if self.workspace is None else tensor
 
-    def room(self, like: Tensor, number: int = 0) -> Tensor | None:
+    def room(self, like: Tensor) -> Tensor | None:
         """Memory for a result that is used up within this write, if there is any."""
-        return None if self.workspace is None else self.workspace.room(like, number)
+        return None if self.workspace is None else self.workspace.room(like)
 
     # -- dictionaries --------------------------------------------------------------------------
 
