@@ -44,8 +44,6 @@ Row = dict[str, Any]
 Progress = Callable[[str], None]
 
 REST_RATE = 3e-3
-WEIGHT_DECAY = 0.05
-# The largest loss that is written down for a run that diverged.
 STREAM = ("en_novels", "de_books", "fr_books", "es_books")
 STREAM_VOCABULARY = 4096
 
@@ -55,24 +53,30 @@ class Entry:
     """One optimizer of the race, with the rates that it starts from."""
 
     kind: type[RuleOptimizer]
-    rates: tuple[float, ...]
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     options: dict[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.05
 
 
-# Sums of raw gradients need rates of another size than updates of unit size.
-_RAW = (0.1, 0.3, 1.0, 3.0)
-_UNIT = (1e-3, 3e-3, 1e-2, 3e-2)
+def _raw(kind: type[RuleOptimizer]) -> Entry:
+    """Sums of raw gradients need rates a hundred times those of updates of unit size.
+
+    What a step takes off a weight is the rate times the decay, so the decay is a hundredth.
+    """
+    return Entry(kind, (0.1, 0.3, 1.0, 3.0), weight_decay=0.0005)
+
+
 OPTIMIZERS: dict[str, Entry] = {
-    "momentum": Entry(Momentum, _RAW),
-    "adamw": Entry(AdamW, _UNIT, {"beta2": 0.95}),
-    "muon": Entry(Muon, _UNIT),
-    "delta momentum": Entry(DeltaMomentum, _RAW),
-    "deep momentum": Entry(DeepMomentum, _RAW),
+    "momentum": _raw(Momentum),
+    "adamw": Entry(AdamW, options={"beta2": 0.95}),
+    "muon": Entry(Muon),
+    "delta momentum": _raw(DeltaMomentum),
+    "deep momentum": _raw(DeepMomentum),
     "deep momentum, orthogonal output": Entry(
-        DeepMomentum, _UNIT, {"output": "newton_schulz", "alpha": 0.95}
+        DeepMomentum, options={"output": "newton_schulz", "alpha": 0.95}
     ),
-    "m3": Entry(M3, _UNIT),
-    "m3, literal": Entry(M3, _UNIT, {"mode": "literal"}),
+    "m3": Entry(M3),
+    "m3, literal": Entry(M3, options={"mode": "literal"}),
 }
 
 
@@ -108,8 +112,13 @@ class Course:
 
 
 def make_optimizer(entry: Entry, model: Hope, rate: float) -> RuleOptimizer:
-    groups = parameter_groups(model, weight_decay=WEIGHT_DECAY)
+    groups = parameter_groups(model, weight_decay=entry.weight_decay)
     return entry.kind(groups, lr=rate, adamw_scale=REST_RATE / rate, **entry.options)
+
+
+def key_of(rule: str, rate: float, seed: int) -> Row:
+    decay = OPTIMIZERS[rule].weight_decay
+    return {"optimizer": rule, "lr": rate, "weight_decay": decay, "seed": seed}
 
 
 def train(
@@ -201,7 +210,7 @@ def measure_outer_race(
                 "seconds_per_step": None if seconds is None else round(seconds, 4),
             }
 
-        key = {"model": name, "optimizer": rule, "lr": rate, "seed": seed}
+        key = {"model": name, **key_of(rule, rate, seed)}
         row = finished(key, measured)
         progress("  ".join(f"{key} {value}" for key, value in row.items()))
         return row
@@ -248,23 +257,29 @@ def measure_outer_race_stream(
             optimizer = make_optimizer(OPTIMIZERS[rule], model, rate)
             options = TextOptions(batch=course.batch, length=course.length)
             losses: dict[str, float] = {}
+            diverged = False
             for place, stream in enumerate(ids):
                 task = TextTask(stream, None, options, seed)
                 steps = range(place * course.steps, (place + 1) * course.steps)
-                with suppress(FloatingPointError):
-                    train(model.train(), optimizer, task.batch, steps, warm_up, False)
+                try:
+                    if not diverged:
+                        train(model.train(), optimizer, task.batch, steps, warm_up, False)
+                except FloatingPointError:
+                    diverged = True
                 for other, held in enumerate(validation):
-                    loss = held_out_loss(
-                        model.eval(),
-                        held,
-                        length=course.length,
-                        learn=False,
-                        windows=course.windows,
-                    )
+                    loss = DIVERGED
+                    if not diverged:
+                        loss = held_out_loss(
+                            model.eval(),
+                            held,
+                            length=course.length,
+                            learn=False,
+                            windows=course.windows,
+                        )
                     losses[f"{place}/{other}"] = loss_or_diverged(loss)
             return losses
 
-        row = finished({"optimizer": rule, "lr": rate, "seed": seed}, measured)
+        row = finished(key_of(rule, rate, seed), measured)
         progress(f"{rule}  rate {rate}  seed {seed}  mean {own_loss(row, len(domains)):.4f}")
         return row
 
@@ -278,9 +293,7 @@ def measure_outer_race_stream(
             for place, learned in enumerate(domains):
                 for other, asked in enumerate(domains):
                     yield {
-                        "optimizer": rule,
-                        "lr": best,
-                        "seed": seed,
+                        **key_of(rule, best, seed),
                         "after": learned,
                         "order": place,
                         "domain": asked,
