@@ -26,6 +26,7 @@ def test_the_list_says_what_there_is_and_what_it_takes():
         ([], "name a table"),
         (["table 99"], "there is no table"),
         (["mad", "--only", "lstm"], "the models are"),
+        (["mad", "--seeds", "0"], "--seeds"),
     ],
 )
 def test_what_cannot_be_run_is_named(arguments, message):

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("lm_eval")
 
 from nestling import HopeConfig, HopeForCausalLM, Level
+from nestling.evaluation import harness
 from nestling.evaluation.harness import HarnessModel, measure_harness
 from nestling.evaluation.harness_tasks import LOCAL, local_task
 
@@ -109,7 +110,12 @@ DOCS = {
         "answerKey": "B",
     },
     "boolq_valid": {"passage": "Fire is hot.", "question": "is fire hot", "answer": True},
-    "hellaswag_val_half": {"ctx": "A man", "endings": ["runs", "is", "a", "b"], "label": 0},
+    "hellaswag_val_half": {
+        "activity_label": "Run",
+        "ctx": "A man",
+        "endings": ["runs", "is", "a", "b"],
+        "label": 0,
+    },
     "piqa_valid_half": {"goal": "To eat", "sol1": "open", "sol2": "shut", "label": 0},
     "siqa_valid": {"context": "A.", "question": "Why?", "label": "2"}
     | {f"answer{letter}": letter for letter in "ABC"},
@@ -143,3 +149,21 @@ def test_local_tasks_are_run_by_the_harness(model, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="arc_easy"):
         local_task("arc_easy", tmp_path)
+
+
+def test_marks_of_the_source_are_cleaned_from_hellaswag(tmp_path):
+    (tmp_path / "choice").mkdir()
+    (tmp_path / "choice/hellaswag_val_half.jsonl.gz").touch()
+    ask = local_task("hellaswag", tmp_path)["doc_to_text"]
+    doc = {"activity_label": "Run", "ctx": "A man [title] runs [step] fast "}
+    assert ask(doc) == "Run: A man. runs fast"
+
+
+def test_a_group_of_tasks_has_no_samples_of_its_own(model, monkeypatch):
+    found = {
+        "results": {"group": {"acc,none": 0.5}, "one": {"acc,none": 0.25}},
+        "n-samples": {"one": {"effective": 4}},
+    }
+    monkeypatch.setattr(harness, "simple_evaluate", lambda *_, **__: found)
+    rows = list(measure_harness(HarnessModel(model, Bytes()), ["group"]))
+    assert [(row["task"], row["samples"]) for row in rows] == [("group", None), ("one", 4)]

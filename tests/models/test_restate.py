@@ -140,6 +140,16 @@ def test_a_piece_the_limit_cut_is_left_out(tiny_bundle):
         assert restated.notes in ((), TURNS[text].notes[:1])
 
 
+def test_the_limit_is_each_restatements_own(tiny_bundle):
+    """A neighbour with long words takes nothing of it."""
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    texts = [*TURNS, "I live in Portofinolandiaville-am-See and my cat is Miamiamiamia."]
+    for limit in (4, 8, 12, 20):
+        together = restate(model, dialogue, texts, max_new_tokens=limit)
+        alone = [restate(model, dialogue, [text], max_new_tokens=limit)[0] for text in texts]
+        assert together == alone
+
+
 def test_no_texts_give_no_restatements(tiny_bundle):
     assert restate(tiny_bundle.model, tiny_bundle.dialogue, []) == []
 

@@ -290,3 +290,15 @@ def test_newton_schulz_leaves_zero_and_treats_transposes_alike():
     x = torch.randn(4, 6, dtype=torch.float64)
     assert not newton_schulz(torch.zeros(4, 6)).any()
     torch.testing.assert_close(newton_schulz(x.mT), newton_schulz(x).mT)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e6])
+def test_the_deep_memory_survives_a_gradient_of_zeros(scale):
+    torch.manual_seed(0)
+    rule, weight = DeepMomentumRule(0.1), torch.randn(16, 16)
+    state = rule.init_one(weight)
+    for _ in range(60):
+        weight, state = rule.update_one(torch.randn(16, 16) * scale, state, weight)
+    for _ in range(3):
+        weight, state = rule.update_one(torch.zeros(16, 16), state, weight)
+    assert all(value.isfinite().all() for value in (weight, *state.values()))

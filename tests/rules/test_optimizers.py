@@ -254,3 +254,16 @@ def test_a_rule_of_ones_own_becomes_an_optimizer():
     optimizer.step()
     assert type(optimizer).__name__ == "Sign"
     torch.testing.assert_close(model[0].weight, before - 0.5 * model[0].weight.grad.sign())
+
+
+def test_a_parameter_of_any_shape_has_one_count():
+    parameter = nn.Parameter(torch.randn(2, 3, 4, 5))
+    parameter.grad = torch.randn_like(parameter)
+    optimizer = rules.AdamW([parameter], lr=0.1)
+    other = torch.optim.AdamW([parameter.detach().clone().requires_grad_()], lr=0.1)
+    other.param_groups[0]["params"][0].grad = parameter.grad
+    other.param_groups[0]["weight_decay"] = 0.0
+    optimizer.step()
+    other.step()
+    assert optimizer.state[parameter]["step"].shape == ()
+    torch.testing.assert_close(parameter.detach(), other.param_groups[0]["params"][0].detach())

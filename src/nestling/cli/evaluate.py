@@ -15,7 +15,7 @@ from nestling.cli.common import Data, Model, clear_errors, data_folder
 
 group = typer.Typer(help="Measure, and write results/<name>.json.", no_args_is_help=True)
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
-Seeds = Annotated[int, typer.Option("--seeds", help="Number of seeds.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -204,12 +204,14 @@ def measure_harness(
     for task, metrics in found["results"].items():
         for name, value in metrics.items():
             metric, _, kind = name.partition(",")
+            # Groups of tasks have no samples of their own.
+            samples = found["n-samples"].get(task, {}).get("effective")
             if isinstance(value, float) and kind and not metric.endswith("_stderr"):
                 yield {
                     "task": task,
                     "metric": metric,
                     "value": round(value, 4),
-                    "samples": found["n-samples"][task]["effective"],
+                    "samples": samples,
                     "learn": model.learn,
                     "documents": model.documents,
                 }

@@ -1,20 +1,20 @@
 """Choice tasks from local files, as configurations of lm-evaluation-harness.
 
-Prompts follow the harness's own tasks of these names, so that numbers compare. The files are JSON
-lines, `<folder>/choice/*.jsonl.gz`.
+Prompts and metrics follow the harness's own tasks of these names, so that numbers compare; some
+files hold half of the documents, and that of HellaSwag does not say where the second sentence of a
+context begins, which upstream makes a capital. The files are `<folder>/choice/*.jsonl.gz`.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 Doc = dict[str, Any]
 
-_ACCURACY = [
-    {"metric": "acc", "aggregation": "mean", "higher_is_better": True},
-    {"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True},
-]
+_ACCURACY = {"metric": "acc", "aggregation": "mean", "higher_is_better": True}
+_BOTH = {"metric_list": [_ACCURACY, {**_ACCURACY, "metric": "acc_norm"}]}
 
 
 def _question(doc: Doc) -> str:
@@ -35,15 +35,21 @@ def _both_ways(doc: Doc) -> list[str]:
     return [before + doc["option1"], before + doc["option2"]]
 
 
+def _cleaned(text: str) -> str:
+    """As HellaSwag is cleaned of the marks of its source."""
+    text = text.strip().replace(" [title]", ". ")
+    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
 # Name -> file, and what asks, the choices, and the place of the right one.
 CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "arc_easy": (
         "arc_easy_valid",
-        {"doc_to_text": _question, "doc_to_choice": _texts, "doc_to_target": _labelled},
+        {"doc_to_text": _question, "doc_to_choice": _texts, "doc_to_target": _labelled, **_BOTH},
     ),
     "arc_challenge": (
         "arc_challenge_valid",
-        {"doc_to_text": _question, "doc_to_choice": _texts, "doc_to_target": _labelled},
+        {"doc_to_text": _question, "doc_to_choice": _texts, "doc_to_target": _labelled, **_BOTH},
     ),
     "openbookqa": (
         "openbookqa_valid",
@@ -51,6 +57,7 @@ CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
             "doc_to_text": lambda doc: doc["question_stem"],
             "doc_to_choice": _texts,
             "doc_to_target": _labelled,
+            **_BOTH,
         },
     ),
     "boolq": (
@@ -64,9 +71,10 @@ CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "hellaswag": (
         "hellaswag_val_half",
         {
-            "doc_to_text": lambda doc: doc["ctx"],
-            "doc_to_choice": lambda doc: doc["endings"],
+            "doc_to_text": lambda doc: _cleaned(f"{doc['activity_label']}: {doc['ctx']}"),
+            "doc_to_choice": lambda doc: [_cleaned(ending) for ending in doc["endings"]],
             "doc_to_target": lambda doc: int(doc["label"]),
+            **_BOTH,
         },
     ),
     "piqa": (
@@ -75,6 +83,7 @@ CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
             "doc_to_text": lambda doc: f"Question: {doc['goal']}\nAnswer:",
             "doc_to_choice": lambda doc: [doc["sol1"], doc["sol2"]],
             "doc_to_target": lambda doc: int(doc["label"]),
+            **_BOTH,
         },
     ),
     "social_iqa": (
@@ -108,7 +117,7 @@ def local_task(name: str, data: Path) -> dict[str, Any]:
         file, config = "lambada_openai_test", _lambada()
     else:
         file, prompts = CHOICES[name]
-        config = {"output_type": "multiple_choice", "metric_list": _ACCURACY, **prompts}
+        config = {"output_type": "multiple_choice", "metric_list": [_ACCURACY], **prompts}
     path = data / "choice" / f"{file}.jsonl.gz"
     if not path.is_file():
         raise FileNotFoundError(f"the task {name} needs {path}; name the data folder with --data")

@@ -65,7 +65,7 @@ class Course:
     Args:
         trial: steps for which each rate is tried.
         notes: told in a step, over all residents; stages: facts of a resident, stage by stage.
-        facts: told at the end; questions: asked at the end, at least so many for each number.
+        facts: told at the end; questions: asked at the end of at most 16 residents, about so many.
         memory: width of the written MLP; turn: notes of one write.
     """
 
@@ -108,7 +108,7 @@ class NotesTask(ToldFactsTask):
         self, model: Hope, step: int, precision: torch.dtype
     ) -> tuple[Tensor, dict[str, float]]:
         rng = random.Random(f"notes {self.seed} {step}")
-        return self.remembering(model, step, precision, FactSource(rng), rng)
+        return self.remembering(model, precision, FactSource(rng), rng)
 
 
 def measure_inner_race(

@@ -5,7 +5,7 @@
   in-context writes of the continuum memory.
 - `decode`: one token after a context of so many, and the bytes of the state it needs.
 
-All contestants of a length take turns, so that a noisy machine is noisy for all of them.
+Those who read a length take turns, so that a noisy machine is noisy for all of them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Course:
     """Shapes and lengths.
 
     Args:
+        contexts: tokens that stand before a decoded one, multiples of 1,024.
         tokens: read at a time by the longest batch; shorter sequences come in batches of them.
         rounds: turns of each contestant; the median counts.
     """

@@ -173,8 +173,11 @@ def _search(
         for place, (logprob, line) in enumerate(beams):
             allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
             gained, tokens = allowed.topk(BEAMS)
-            new = zip(gained.tolist(), tokens.tolist(), strict=True)
-            candidates += [(logprob + gain, place, token) for gain, token in new]
+            candidates += [
+                (logprob + gain, place, token)
+                for gain, token in zip(gained.tolist(), tokens.tolist(), strict=True)
+                if gain > -math.inf
+            ]
         grown: list[tuple[float, _Line]] = []
         runs: list[list[int]] = []
         parents: list[int] = []
@@ -194,7 +197,7 @@ def _search(
         if best is not None and all(logprob <= best[0] for logprob, _ in grown):
             return best[1]
         if max(len(line.written) for _, line in grown) >= max_new_tokens:
-            return best[1] if best is not None else grown[0][1]
+            return max(grown, key=lambda item: item[0])[1]
         assert reading.state is not None
         ids, mask = _padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=reading.state.index(parents))
@@ -341,7 +344,7 @@ def _decode(
     reading = model(ids, mask, state)
     scores = reading.logits[torch.arange(len(prompts), device=device), mask.sum(1) - 1]
     rows, logprobs, least = list(range(len(prompts))), [0.0] * len(prompts), [0.0] * len(prompts)
-    count = 0
+    counts = [0] * len(prompts)
     while True:
         allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
         chosen = allowed.argmax(-1)
@@ -355,9 +358,13 @@ def _decode(
             while forced is not None and (only := forced(row)) is not None:
                 runs[-1].append(only)
                 write(row, only)
-        count += max(map(len, runs))
-        going = [place for place, run in enumerate(runs) if run[-1] != dialogue.end_id]
-        if not going or count >= max_new_tokens:
+            counts[row] += len(runs[-1])
+        going = [
+            place
+            for place, (row, run) in enumerate(zip(rows, runs, strict=True))
+            if run[-1] != dialogue.end_id and counts[row] < max_new_tokens
+        ]
+        if not going:
             break
         state = reading.state
         if len(going) < len(rows):

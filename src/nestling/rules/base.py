@@ -151,7 +151,7 @@ class Rule:
     def update(
         self, grads: Tensors, rule_state: Tensors, params: Tensors, inputs: Tensors | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """One write of all `params`: (new params, new state); nothing is changed in place."""
+        """One write of all `params`: (new params, new state), new tensors without a workspace."""
         new: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {}
         states: dict[str, dict[str, Tensor]] = {name: {} for name in params}

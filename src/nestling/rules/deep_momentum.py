@@ -112,11 +112,13 @@ class DeepMomentumRule(MomentumRule):
         error = torch.matmul(active * -row_size, w_out.mT, out=self.room(grad))
         error = torch.add(error, grad, out=self.own(error))
         error = scaled_sum(error, momentum, self.alpha - 1, self.own(error))
-        weight = row_size / (size.square() * rows)
-        to_active = (error @ w_out) * weight * (1 - active.square()) / (row_size * width)
+        # Divided by the size before and after the product, which is all that a gradient of zeros
+        # leaves finite.
+        to_active = (error @ w_out) * (1 - active.square()) / (size * rows * width)
+        weight = row_size / (size * rows)
         return (
-            self.memory_alpha * w_in + self.memory_rate * (to_active.mT @ grad),
-            self.memory_alpha * w_out + self.memory_rate * (error.mT @ (weight * active)),
+            self.memory_alpha * w_in + self.memory_rate * (to_active.mT @ grad) / size,
+            self.memory_alpha * w_out + self.memory_rate * (error.mT @ (weight * active)) / size,
         )
 
 

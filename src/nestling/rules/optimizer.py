@@ -163,8 +163,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         if not leaves:
             leaves = rule.init_one(weight)
             if "step" in leaves:
-                # Counts stay on the CPU, so that reading them never waits for the device.
-                leaves["step"] = leaves["step"].cpu()
+                # A parameter is one memory, of whatever shape. Its count stays on the CPU, so that
+                # reading it never waits for the device.
+                leaves["step"] = torch.zeros((), dtype=torch.int64)
         rows = self.inputs.rows(param) if rule.needs_inputs and self.inputs is not None else None
         new, leaves = rule.update_one(grad, leaves, weight, rows)
         state.update(leaves)

@@ -52,7 +52,7 @@ class DeltaMomentum(RuleOptimizer):
 
 
 class DeepMomentum(RuleOptimizer):
-    """`DeepMomentum(params, lr, alpha=0.9, hidden=32)`, DMGD: see `DeepMomentumRule`."""
+    """`DeepMomentum(params, lr, alpha=0.9, hidden=16)`, DMGD: see `DeepMomentumRule`."""
 
     RULE = DeepMomentumRule
 

@@ -141,13 +141,12 @@ class ToldFactsTask:
         numbers = {"restating": restating.item(), "restated": restated}
         if step % self.options.remember_every:
             return restating, numbers
-        remembering, more = self.remembering(model, step, precision, source, rng)
+        remembering, more = self.remembering(model, precision, source, rng)
         return restating + remembering, numbers | more
 
     def remembering(
         self,
         model: Hope,
-        step: int,
         precision: torch.dtype,
         source: FactSource,
         rng: random.Random,
