@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from nestling.evaluation import mad, mqar
-from nestling.evaluation.mad import MODELS, TASKS, measure_mad
+from nestling.evaluation.mad import TASKS
 from nestling.evaluation.sequence_tasks import (
     IGNORED,
     Course,
     Task,
     accuracy,
     generator_of,
+    measure_tasks,
     train,
 )
 
@@ -75,7 +76,7 @@ def test_the_table_that_is_memorised_is_always_the_same():
 
 def test_compression_reads_nothing_but_the_last_position():
     task = TASKS["compression"]
-    model = TINY.model(MODELS["transformer"], task, 0)
+    model = TINY.model("transformer", task, 0)
     ids, _ = draw("compression", 2)
     logits = model(ids)
     assert logits.shape == (*ids.shape, task.vocabulary)
@@ -88,7 +89,7 @@ def test_a_small_model_learns_to_copy():
     """Far above chance after some steps: the targets fit the ids."""
     course = replace(TINY, width=32, layers=2, steps=150, batch=16, asked=32)
     task = Task(6, lambda n, g: mad.draw_recall(n, g, pairs=8, vocabulary=6))
-    model = course.model(MODELS["transformer"], task, 0)
+    model = course.model("transformer", task, 0)
     train(model, task, course, 1e-2, 0, lambda line: None)
     assert accuracy(model, task, course, 0) > 0.6
 
@@ -96,9 +97,9 @@ def test_a_small_model_learns_to_copy():
 def test_every_model_has_a_row_for_each_task_and_goes_on_where_it_was(tmp_path):
     def rows():
         return list(
-            measure_mad(
+            measure_tasks(
+                {name: TASKS[name] for name in ("recall", "compression")},
                 models=["hope", "titans"],
-                tasks=["recall", "compression"],
                 seeds=[0, 1],
                 course=TINY,
                 run_file=tmp_path / "mad.jsonl",

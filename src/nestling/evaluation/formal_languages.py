@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestling.evaluation.finished import Finished
+from nestling.evaluation.sequence_tasks import PEERS
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
@@ -128,14 +129,6 @@ LANGUAGES: dict[str, Language] = {
 }
 
 _STATIC = (Level(period=0),)
-MODELS: dict[str, dict[str, Any]] = {
-    "hope": {"mixer": "self_modifying"},
-    "titans": {"mixer": "titans"},
-    "gated_delta_net": {"mixer": "gated_delta_net"},
-    "delta_net": {"mixer": "delta_net"},
-    "retention": {"mixer": "retention"},
-    "transformer": {"mixer": "attention"},
-}
 
 
 @dataclass(frozen=True)
@@ -170,7 +163,7 @@ class Course:
             tie_word_embeddings=False,
         )
         torch.manual_seed(seed)
-        return Hope(replace(settings, **MODELS[name]))
+        return Hope(replace(settings, **PEERS[name]))
 
 
 @dataclass(frozen=True)
@@ -244,7 +237,7 @@ def accuracy(model: Hope, language: Language, name: str, course: Course, seed: i
 
 def measure_formal_languages(
     *,
-    models: Sequence[str] = tuple(MODELS),
+    models: Sequence[str] = tuple(PEERS),
     languages: Sequence[str] = tuple(LANGUAGES),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,

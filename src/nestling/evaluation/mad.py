@@ -14,13 +14,10 @@ is the share of scored tokens that are right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from nestling.evaluation.sequence_tasks import IGNORED, Row, Task, measure_tasks
+from nestling.evaluation.sequence_tasks import IGNORED, Task
 
 
 def draw_recall(
@@ -140,19 +137,4 @@ TASKS: dict[str, Task] = {
     "selective copying": Task(16, draw_selective_copying),
     "memorisation": Task(256, draw_memorisation),
 }
-
-MODELS: dict[str, dict[str, Any]] = {
-    "hope": {"mixer": "self_modifying"},
-    "titans": {"mixer": "titans"},
-    "delta_net": {"mixer": "delta_net"},
-    "transformer": {"mixer": "attention"},
-}
-
-
-def measure_mad(
-    *, models: Sequence[str] = tuple(MODELS), tasks: Sequence[str] = tuple(TASKS), **options: Any
-) -> Iterator[Row]:
-    """Rows for `results/mad.json`; the options are those of `measure_tasks`."""
-    return measure_tasks(
-        {name: TASKS[name] for name in tasks}, {name: MODELS[name] for name in models}, **options
-    )
+MODELS = ("hope", "titans", "delta_net", "transformer")

@@ -6,14 +6,12 @@ its value is asked. Every key stands in a sequence once before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nestling.evaluation.sequence_tasks import IGNORED, Row, Task, measure_tasks
+from nestling.evaluation.sequence_tasks import IGNORED, Task
 
 VOCABULARY = 512
 # How strongly queries are drawn to the place right behind the pairs.
@@ -51,20 +49,3 @@ TASKS: dict[str, Task] = {
     f"{pairs} pairs of {length}": Task(VOCABULARY, partial(draw_mqar, pairs=pairs, length=length))
     for pairs, length in ((4, 64), (8, 64), (16, 128), (32, 256))
 }
-MODELS: dict[str, dict[str, Any]] = {
-    "hope": {"mixer": "self_modifying"},
-    "titans": {"mixer": "titans"},
-    "gated_delta_net": {"mixer": "gated_delta_net"},
-    "delta_net": {"mixer": "delta_net"},
-    "retention": {"mixer": "retention"},
-    "transformer": {"mixer": "attention"},
-}
-
-
-def measure_mqar(
-    *, models: Sequence[str] = tuple(MODELS), tasks: Sequence[str] = tuple(TASKS), **options: Any
-) -> Iterator[Row]:
-    """Rows for `results/mqar.json`; the options are those of `measure_tasks`."""
-    return measure_tasks(
-        {name: TASKS[name] for name in tasks}, {name: MODELS[name] for name in models}, **options
-    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nestling.evaluation import formal_languages, mad, mqar
+from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
 Row = dict[str, Any]
 Progress = Callable[[str], None]
@@ -32,7 +34,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "[L] Table 5, after Irie et al. 2023",
         "two blocks of width 32, chunks of one token, up to 1,500 steps of 32 strings",
         "about 3 hours for 3 seeds",
-        tuple(formal_languages.MODELS),
+        tuple(PEERS),
         formal_languages.measure_formal_languages,
     ),
     "mad": Reproduction(
@@ -40,16 +42,16 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "[L] Table 4, after Poli et al. 2024",
         "two blocks of width 64, the base setting of each task, 1,500 steps of 32 sequences",
         "about 3 hours for 3 seeds",
-        tuple(mad.MODELS),
-        mad.measure_mad,
+        mad.MODELS,
+        partial(measure_tasks, mad.TASKS),
     ),
     "mqar": Reproduction(
         "Multi-query associative recall",
         "Arora et al. 2024, as in [At] and [T]",
         "two blocks of width 64, 512 ids, 4 to 32 pairs, 1,500 steps of 32 sequences",
         "about 3 hours for 3 seeds",
-        tuple(mqar.MODELS),
-        mqar.measure_mqar,
+        tuple(PEERS),
+        partial(measure_tasks, mqar.TASKS),
     ),
 }
 

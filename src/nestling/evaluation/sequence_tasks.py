@@ -24,6 +24,15 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
 IGNORED = -100
 _STATIC = (Level(period=0),)
+# The models that are compared, by the settings in which they differ.
+PEERS: dict[str, dict[str, Any]] = {
+    "hope": {"mixer": "self_modifying"},
+    "titans": {"mixer": "titans"},
+    "gated_delta_net": {"mixer": "gated_delta_net"},
+    "delta_net": {"mixer": "delta_net"},
+    "retention": {"mixer": "retention"},
+    "transformer": {"mixer": "attention"},
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Course:
     rates: tuple[float, ...] = (1e-3, 3e-3)
     asked: int = 256
 
-    def model(self, mixer: Mapping[str, Any], task: Task, seed: int) -> SequenceModel:
-        """A small model; `mixer` are the settings that tell it from the others."""
+    def model(self, name: str, task: Task, seed: int) -> SequenceModel:
+        """A small model of `PEERS`."""
         settings = HopeSettings(
             vocab_size=task.vocabulary,
             hidden_size=self.width,
@@ -67,7 +76,7 @@ class Course:
             tie_word_embeddings=False,
         )
         torch.manual_seed(seed)
-        return SequenceModel(replace(settings, **mixer), task.decodes)
+        return SequenceModel(replace(settings, **PEERS[name]), task.decodes)
 
 
 class SequenceModel(nn.Module):
@@ -133,8 +142,8 @@ def accuracy(model: SequenceModel, task: Task, course: Course, seed: int) -> flo
 
 def measure_tasks(
     tasks: Mapping[str, Task],
-    models: Mapping[str, Mapping[str, Any]],
     *,
+    models: Sequence[str] = tuple(PEERS),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
     run_file: Path | None = None,
@@ -143,7 +152,7 @@ def measure_tasks(
     """One row for each model, task and seed, at the best rate of the first seed.
 
     Args:
-        models: by name, the settings in which they differ.
+        models: some of `PEERS`.
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
@@ -151,7 +160,7 @@ def measure_tasks(
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
         def measured() -> Row:
-            model = course.model(models[name], tasks[task], seed)
+            model = course.model(name, tasks[task], seed)
             started = time.perf_counter()
 
             def report(line: str) -> None:
