@@ -80,6 +80,7 @@ class ToldFactsOptions:
         writes: at most so many writes follow one another; beyond, turns share one.
         slips: share of clauses with a slip of the keyboard or the tongue.
         odd_values: share of values that are of another kind, or put together from two.
+        further: draw from all phrasings for training; without it from those of the first recipe.
     """
 
     turns: int = 64
@@ -91,6 +92,7 @@ class ToldFactsOptions:
     writes: int = 18
     slips: float = 0.0
     odd_values: float = 0.0
+    further: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))

@@ -134,7 +134,10 @@ class ToldFactsTask:
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one step and what is worth a line in the log."""
         rng = random.Random(f"told facts {self.seed} {step}")
-        source = FactSource(rng, slips=self.options.slips, odd_values=self.options.odd_values)
+        chosen = self.options
+        source = FactSource(
+            rng, slips=chosen.slips, odd_values=chosen.odd_values, further=chosen.further
+        )
         restating, restated = self.restating_loss(
             model, self.turns(source, rng, self.options.turns), precision
         )

@@ -6,9 +6,11 @@ from nestling.training.told_facts.splits import partition
 
 
 def _split(scope: str, *texts: str, further: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """Both splits of `texts`; `further` ones are for training: what is held out stays the same."""
-    splits = partition(scope, texts, texts)
-    return {**splits, "train": splits["train"] + tuple(t for t in further if t not in texts)}
+    """Both splits of `texts`; the `further` ones are for training alone."""
+    return {
+        **partition(scope, texts, texts),
+        "further": tuple(t for t in further if t not in texts),
+    }
 
 
 # Before any text, a clause or not. One that ends a sentence makes the next word a capital.

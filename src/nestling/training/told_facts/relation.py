@@ -61,7 +61,8 @@ REPLACED_UPDATES = (
 
 @dataclass(frozen=True)
 class Relation:
-    """One relation: its label (also its id), its kind of value and its phrasings by split.
+    """One relation: its label (also its id), its kind of value and its phrasings by split; those
+    under "further" are for training alone.
 
     `only_me` is set for a relation that is only told of the speaker.
     """
@@ -86,8 +87,7 @@ def relation(
 ) -> Relation:
     """Build a relation; "L" alone in a text stands for the label.
 
-    What `FURTHER` knows of the label is added to the training split, so that what is held out
-    stays the same.
+    What `FURTHER` knows of the label is kept apart, under "further", so that neither split changes.
 
     Raises ValueError when fewer than six tellings, updates or questions are given.
     """
@@ -120,11 +120,11 @@ def relation(
 def divide(
     scope: str, templates: Sequence[Template], further: Sequence[Template]
 ) -> dict[str, tuple[Template, ...]]:
-    """Both splits of `templates`, and `further` ones in training unless they are known."""
+    """Both splits of `templates`, and the `further` ones that are not among them."""
     splits = partition(scope, templates, [template.text for template in templates])
     known = {template.text for template in templates}
     new = tuple(template for template in further if template.text not in known)
-    return {**splits, "train": splits["train"] + new}
+    return {**splits, "further": new}
 
 
 NAMED_TELLINGS = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from nestling.training.told_facts import frames
 from nestling.training.told_facts.facts import Fact, Question, Telling, key_of
@@ -16,6 +17,8 @@ from nestling.training.told_facts.splits import check_split, split_of
 from nestling.training.told_facts.templates import TellingTemplate
 from nestling.training.told_facts.values import KINDS, first_name
 from nestling.training.told_facts.word_lists import KIN
+
+T = TypeVar("T")
 
 _IDS = tuple(RELATIONS)
 _OTHERS_IDS = tuple(name for name, relation in RELATIONS.items() if not relation.only_me)
@@ -39,7 +42,8 @@ class FactSource:
     `values` is the split of the values and names, `phrasings` that of templates and frames:
     "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue,
     `odd_values` that of values of another kind, or put together from two: what is said counts, not
-    what would be likely. Raises ValueError for any other split or share.
+    what would be likely; `further` adds the phrasings that only training has. Raises ValueError for
+    any other split or share.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class FactSource:
         phrasings: str = "train",
         slips: float = 0.0,
         odd_values: float = 0.0,
+        further: bool = False,
     ):
         for name, share in (("slips", slips), ("odd_values", odd_values)):
             if not 0 <= share <= 1:
@@ -61,6 +66,7 @@ class FactSource:
         self._phrasings = phrasings
         self._slips = slips
         self._odd_values = odd_values
+        self._further = further
         # Kin words are grammar, as relations are: all of them are seen in training.
         self._kin = KIN
 
@@ -148,12 +154,12 @@ class FactSource:
         if len(facts) > 1:
             return Telling(self._joined(facts), tuple(facts))
         fact = facts[0]
-        template = self._pick(_relation(fact.relation).tellings[self._phrasings])
+        template = self._pick(self._known(_relation(fact.relation).tellings))
         return Telling(self._framed(template, fact, "", None), (fact,))
 
     def update(self, fact: Fact, old: str | None = None) -> Telling:
         """A turn that tells `fact` as a change, in part naming the `old` value if given."""
-        choices = _relation(fact.relation).updates[self._phrasings]
+        choices = self._known(_relation(fact.relation).updates)
         wanted = old is not None and self._rng.random() < 0.6
         fitting = tuple(t for t in choices if t.needs_old == wanted)
         if not fitting:
@@ -161,7 +167,7 @@ class FactSource:
         if not fitting:
             return Telling(
                 self._framed(
-                    self._pick(_relation(fact.relation).tellings[self._phrasings]),
+                    self._pick(self._known(_relation(fact.relation).tellings)),
                     fact,
                     "",
                     frames.UPDATE_OPENERS,
@@ -180,7 +186,7 @@ class FactSource:
             key = key_or_fact
             subject, label = _parsed(key)
         rng = self._rng
-        choices = _relation(label).questions[self._phrasings]
+        choices = self._known(_relation(label).questions)
         template = choices[int(rng.random() * len(choices))]
         pick = rng.random()
         casual = rng.random() < 0.1
@@ -242,8 +248,13 @@ class FactSource:
             if subject not in value.split(" "):
                 return value
 
-    def _frame(self, table: dict[str, tuple[str, ...]]) -> str:
+    def _known(self, table: Mapping[str, tuple[T, ...]]) -> tuple[T, ...]:
+        """What this source may say out of a table by split."""
         texts = table[self._phrasings]
+        return texts + table.get("further", ()) if self._further else texts
+
+    def _frame(self, table: dict[str, tuple[str, ...]]) -> str:
+        texts = self._known(table)
         return texts[int(self._rng.random() * len(texts))]
 
     def _pick(self, templates: tuple[TellingTemplate, ...]) -> TellingTemplate:
@@ -327,7 +338,7 @@ class FactSource:
         return text + self._stop(casual)
 
     def _clause(self, fact: Fact) -> TellingTemplate:
-        choices = _relation(fact.relation).tellings[self._phrasings]
+        choices = self._known(_relation(fact.relation).tellings)
         for _ in range(20):
             template = self._pick(choices)
             if template.clause:
