@@ -201,7 +201,8 @@ def test_reading_and_writing_equal_the_token_loop(model, learned):
         size = float(naive.abs().amax())
         # What a slow level retains counts from its second write on, which may be yet to come.
         assert size > 0 or name.startswith("writer.learned.slow"), name
-        size = max(size, 1e-6)
+        # Where all terms cancel (an orthogonal answer has no size to learn) rounding is left.
+        size = max(size, 1e-5)
         close(fast / size, naive / size, msg=lambda text, name=name: f"{name}: {text}")
 
 

@@ -68,7 +68,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path, monkeypatch):
 
 def test_a_run_begins_with_the_weights_of_a_model(tmp_path, monkeypatch):
     _, folder = run_and_export(tmp_path, monkeypatch)
-    rest = CONFIG[CONFIG.index("[told_facts]") :]
+    rest = CONFIG[CONFIG.index("[model]") :]
     (tmp_path / "e.toml").write_text('[start]\nmodel = "model"\n' + rest)
     trainer = prepare_run(read_options(tmp_path / "e.toml"), tmp_path / "further")
     bundle = load_bundle(folder)
@@ -78,18 +78,20 @@ def test_a_run_begins_with_the_weights_of_a_model(tmp_path, monkeypatch):
         tmp_path / "run/tokenizer.json"
     ).read_text()
     trainer.run()
-    assert trainer.model.settings == bundle.model.settings
+    assert trainer.step == 2
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[start]\nmodel = 'nowhere'\n", "no model folder"),
-        ("[start]\nmodel = 'model'\n[model]\nhidden_size = 8\n", "takes the place of"),
+        ("[start]\nmodel = 'model'\n[model]\nhidden_size = 8\n", "has other settings"),
         ("[start]\nfolder = 'model'\n", "one entry"),
+        ("[start]\nmodel = 'model'\n[tokenizer]\nvocab_size = 9\n", "takes the place of"),
     ],
 )
-def test_a_start_that_is_none_is_refused(tmp_path, text, message):
+def test_a_start_that_is_none_is_refused(tmp_path, monkeypatch, text, message):
+    run_and_export(tmp_path, monkeypatch)
     (tmp_path / "f.toml").write_text(text + "[told_facts]\n")
     with pytest.raises(ValueError, match=message):
-        read_options(tmp_path / "f.toml")
+        prepare_run(read_options(tmp_path / "f.toml"), tmp_path / "other")

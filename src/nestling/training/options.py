@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,8 +129,8 @@ class RunOptions:
     """A whole run: model, tokenizer, one task, loop.
 
     Args:
-        start: a model folder whose weights and tokenizer the run begins with, or "embedded" for
-            the model that comes with nestling; None begins at random.
+        start: a folder with a model of these settings, whose weights and tokenizer the run begins
+            with, or "embedded" for the model that comes with nestling; None begins at random.
     """
 
     model: HopeSettings
@@ -143,8 +143,21 @@ class RunOptions:
     folder: Path = field(default=Path())
 
     def start_bundle(self) -> ModelBundle | None:
-        """The model the run begins with, if there is one."""
-        return None if self.start is None else _start(self.start, self.folder)
+        """The model the run begins with, if there is one.
+
+        Raises:
+            ValueError: there is no model in the folder, or it has other settings.
+        """
+        if self.start is None:
+            return None
+        bundle = load_bundle(None if self.start == "embedded" else self.folder / self.start)
+        marks = {name: None for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+        if replace(bundle.model.settings, **marks) != replace(self.model, **marks):
+            raise ValueError(
+                f"the model in {bundle.path} has other settings than [model]; write down its own, "
+                "which stand in its config.json"
+            )
+        return bundle
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
@@ -156,7 +169,7 @@ class RunOptions:
 def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RunOptions:
     """Read a TOML configuration with the tables [model], [loop], [tokenizer] and one task.
 
-    In place of [model] and [tokenizer] may stand `[start] model = "folder"`: go on from there.
+    With `[start] model = "folder"` the run goes on from the model there, and takes its tokenizer.
 
     Args:
         overrides: fields of [loop] to replace, for example `{"steps": 10}`.
@@ -178,16 +191,13 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
     if len(tasks) != 1:
         raise ValueError(f"{path} needs one task, [told_facts] or [text], got {tasks or 'none'}")
     tokenizer, start = values.get("tokenizer", {}), values.get("start")
-    if start is not None and (set(start) != {"model"} or "model" in values or tokenizer):
+    if start is not None and (set(start) != {"model"} or tokenizer):
         raise ValueError(
-            f"{path}: [start] has one entry, model = 'folder', and takes the place of [model] "
-            "and [tokenizer]"
+            f"{path}: [start] has one entry, model = 'folder', and takes the place of [tokenizer]"
         )
     loop = {**values.get("loop", {}), **(overrides or {})}
     return RunOptions(
-        model=_model(values.get("model", {}), path)
-        if start is None
-        else _start(start["model"], path.resolve().parent).model.settings,
+        model=_model(values.get("model", {}), path),
         loop=_build(LoopOptions, loop, path),
         told_facts=_build(ToldFactsOptions, values["told_facts"], path)
         if "told_facts" in values
@@ -198,10 +208,6 @@ def read_options(path: str | Path, overrides: Mapping[str, Any] | None = None) -
         start=None if start is None else str(start["model"]),
         folder=path.resolve().parent,
     )
-
-
-def _start(name: str, folder: Path) -> ModelBundle:
-    return load_bundle(None if name == "embedded" else folder / name)
 
 
 def _model(values: Mapping[str, Any], path: Path) -> HopeSettings:
