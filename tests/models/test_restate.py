@@ -276,3 +276,11 @@ def test_a_value_and_a_name_are_whole_words(babbler, tiny_bundle):
     values = [note.value for item in restated for note in item.notes]
     assert len(values) > 10
     assert {word for value in values for word in re.findall(r"[^\W_]+", value)} <= set(words)
+
+
+def test_a_turn_without_words_has_no_notes(tiny_bundle):
+    """Also where every token of it is doubtful and a search finds nothing that may follow."""
+    torch.manual_seed(0)
+    model = Hope(replace(tiny_bundle.model.settings, initializer_range=0.3)).eval()
+    for asking in (None, False):
+        assert restate(model, tiny_bundle.dialogue, [""], asking=asking)[0].notes == ()

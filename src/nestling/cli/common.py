@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,6 +71,14 @@ def data_folder(data: Path | None) -> Path:
     if data is None or not data.is_dir():
         raise ValueError("name the folder of the data with --data or NESTLING_DATA")
     return data
+
+
+def chosen(only: Sequence[str] | None, known: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Some of what is known, or all of it; raises ValueError for any other name."""
+    names = tuple(known)
+    if unknown := set(only or ()) - set(names):
+        raise ValueError(f"there is no {sorted(unknown)}; the {kind} are {list(names)}")
+    return tuple(only or names)
 
 
 def print_json(value: Any) -> None:

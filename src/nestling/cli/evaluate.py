@@ -11,10 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from nestling.cli.common import Data, Model, clear_errors, data_folder
+from nestling.cli.common import Data, Model, chosen, clear_errors, data_folder
 
 group = typer.Typer(help="Measure, and write results/<name>.json.", no_args_is_help=True)
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="File of finished runs; a later start goes on from it.")
+]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds.")]
 
 
@@ -127,10 +130,7 @@ def language_modeling(
     tokens: Annotated[int, typer.Option(help="Training tokens of each model.")] = 1_000_000,
     seeds: Seeds = 1,
     only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", help="File of finished runs; a later start goes on from it."),
-    ] = Path("runs/language_modeling.jsonl"),
+    run: Run = Path("runs/language_modeling.jsonl"),
     out: Out = Path("results"),
 ) -> None:
     """A small Hope beside its peers of equal size and tokens."""
@@ -145,14 +145,12 @@ def language_modeling(
         unknown = set(corpus or ()) - set(CORPORA)
         if unknown:
             raise ValueError(f"corpora are {sorted(CORPORA)}, got {sorted(unknown)}")
-        if unknown := set(only or ()) - set(MODELS):
-            raise ValueError(f"models are {list(MODELS)}, got {sorted(unknown)}")
         measure(
             "language_modeling",
             lambda progress: measure_language_modeling(
                 data,
                 corpora=corpus or ("wikitext2",),
-                models=only or tuple(MODELS),
+                models=chosen(only, MODELS, "models"),
                 seeds=range(seeds),
                 tokens=tokens,
                 run_file=run,

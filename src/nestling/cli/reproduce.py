@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nestling.cli.common import clear_errors
-from nestling.cli.evaluate import Out, Seeds, measure
+from nestling.cli.common import chosen, clear_errors
+from nestling.cli.evaluate import Out, Run, Seeds, measure
 
 
 def register(app: typer.Typer) -> None:
@@ -22,10 +22,7 @@ def reproduce(
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
     seeds: Seeds = 3,
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", help="File of finished runs; a later start goes on from it."),
-    ] = None,
+    run: Run = None,
     out: Out = Path("results"),
 ) -> None:
     """Run a published table here and print ours beside the paper's."""
@@ -40,13 +37,12 @@ def reproduce(
             return
         if table is None:
             raise ValueError(f"name a table, one of {', '.join(REPRODUCTIONS)}, or use --list")
-        chosen = reproduction(table)
-        if unknown := set(only or ()) - set(chosen.models):
-            raise ValueError(f"there is no {sorted(unknown)}; the models are {list(chosen.models)}")
+        known = reproduction(table)
+        models = chosen(only, known.models, "models")
         rows = measure(
             table,
-            lambda progress: chosen.measure(
-                models=only or chosen.models,
+            lambda progress: known.measure(
+                models=models,
                 seeds=range(seeds),
                 run_file=run or Path("runs") / f"{table}.jsonl",
                 progress=progress,
@@ -54,5 +50,5 @@ def reproduce(
             out,
             quiet=True,
         )
-        typer.echo(f"{chosen.title}, {chosen.source}; here: {chosen.scale}\n")
+        typer.echo(f"{known.title}, {known.source}; here: {known.scale}\n")
         typer.echo(render(table, rows))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nestling.cli.common import Data, clear_errors, data_folder
-from nestling.cli.evaluate import Out, Seeds, measure
+from nestling.cli.common import Data, chosen, clear_errors, data_folder
+from nestling.cli.evaluate import Out, Run, Seeds, measure
 
-group = typer.Typer(
-    help="Race the update rules, and write results/rule_*.json.", no_args_is_help=True
-)
+group = typer.Typer(help="Race the update rules, and write their results.", no_args_is_help=True)
 Figures = Annotated[Path, typer.Option("--to", help="Folder of the figures.")]
-Run = Annotated[
-    Path | None, typer.Option("--run", help="File of finished runs; a later start goes on from it.")
-]
 Only = Annotated[list[str] | None, typer.Option("--only", help="Some of the contestants alone.")]
 
 
@@ -55,7 +49,7 @@ def outer(
             lambda progress: measure_outer_race(
                 data_folder(data),
                 models=model or ("transformer", "hope"),
-                optimizers=_chosen(only, OPTIMIZERS),
+                optimizers=chosen(only, OPTIMIZERS, "contestants"),
                 seeds=range(seeds),
                 course=Course(steps=steps),
                 run_file=run,
@@ -83,7 +77,7 @@ def stream(
             "outer_race_stream",
             lambda progress: measure_outer_race_stream(
                 data_folder(data),
-                optimizers=_chosen(only, OPTIMIZERS),
+                optimizers=chosen(only, OPTIMIZERS, "contestants"),
                 seeds=range(seeds),
                 course=Course(steps=steps, windows=32),
                 run_file=run,
@@ -109,7 +103,7 @@ def inner(
         measure(
             "inner_race",
             lambda progress: measure_inner_race(
-                rules=_chosen(only, RULES),
+                rules=chosen(only, RULES, "contestants"),
                 seeds=range(seeds),
                 course=Course(steps=steps),
                 run_file=run,
@@ -139,9 +133,3 @@ def cost(
             lambda progress: measure_cost(rounds=rounds, device=device, progress=progress),
             out,
         )
-
-
-def _chosen(only: list[str] | None, known: Mapping[str, object]) -> tuple[str, ...]:
-    if unknown := set(only or ()) - set(known):
-        raise ValueError(f"there is no {sorted(unknown)}; the contestants are {list(known)}")
-    return tuple(only or known)

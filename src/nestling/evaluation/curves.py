@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nestling.evaluation.recall import grade
+from nestling.evaluation.rows import Progress, Row
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.restate import learn_notes, recall, restate
 from nestling.training.told_facts import Fact, FactSource
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 
 def hear(bundle: ModelBundle, texts: Sequence[str], state: MemoryState) -> MemoryState:

@@ -12,20 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nestling.evaluation.finished import Finished
+from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sequence_tasks import PEERS
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 START = 0
 # The last symbol of every alphabet; it is predicted and never read.
@@ -227,12 +224,8 @@ def accuracy(model: Hope, language: Language, name: str, course: Course, seed: i
     """Share of the strings of a bin that are right."""
     model.eval()
     rng = random.Random(f"formal languages asked {name} {seed}")
-    return (
-        read_strings(model, draw_strings(language, rng, name, course.strings))[1]
-        .float()
-        .mean()
-        .item()
-    )
+    _, right = read_strings(model, draw_strings(language, rng, name, course.strings))
+    return right.float().mean().item()
 
 
 def measure_formal_languages(
@@ -265,8 +258,8 @@ def measure_formal_languages(
                         "steps": steps,
                         "seconds": round(time.perf_counter() - started, 1),
                         **{
-                            name: round(accuracy(model, language, name, course, seed), 4)
-                            for name in BINS
+                            place: round(accuracy(model, language, place, course, seed), 4)
+                            for place in BINS
                         },
                     }
 

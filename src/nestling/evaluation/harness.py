@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from nestling.evaluation.harness_tasks import LOCAL, local_task
+from nestling.evaluation.rows import Row
 from nestling.memory.state import MemoryState
 from nestling.models.causal_lm import HopeForCausalLM
 
-Row = dict[str, Any]
 # An optional package, unknown to the type checker where it is not installed.
 simple_evaluate: Any = import_module("lm_eval").simple_evaluate
 LM: Any = import_module("lm_eval.api.model").LM

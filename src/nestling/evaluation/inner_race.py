@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from nestling.evaluation.finished import Finished, loss_or_diverged
 from nestling.evaluation.outer_race import best_rate
+from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Dialogue
@@ -32,9 +33,6 @@ from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, ToldFactsOptions
 from nestling.training.told_facts import FactSource
 from nestling.training.told_facts_task import ToldFactsTask, answer_loss
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 WANTED = 0.9
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from nestling.evaluation.rows import Row
 from nestling.rules import AdamWRule, DeepMomentumRule, DeltaMomentumRule, MomentumRule, Rule
-
-Row = dict[str, Any]
 
 START = (-3.5, 2.0)
 STEPS = 250

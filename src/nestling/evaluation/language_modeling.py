@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.finished import Finished
+from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
@@ -29,9 +30,6 @@ from nestling.training.loop import Trainer
 from nestling.training.options import LoopOptions, TextOptions
 from nestling.training.text_task import TextTask, encode, losses_by_position, read_texts
 from nestling.training.tokenizer import train_tokenizer
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 CORPORA = {
     "wikitext2": (("lm/wikitext2_train.txt.gz",), ("lm/wikitext2_valid.txt.gz",)),
@@ -95,7 +93,8 @@ def measure_language_modeling(
         tokens: training tokens of each model.
         run_file: of finished runs; a later start goes on from it.
     """
-    finished = Finished(run_file, Course(tokens, length, batch))
+    course = Course(tokens, length, batch)
+    finished = Finished(run_file, course)
     for corpus in corpora:
         train_files, validation_files = CORPORA[corpus]
         train_texts = read_texts(train_files, data)
@@ -113,7 +112,6 @@ def measure_language_modeling(
                     validation: Tensor = validation,
                 ) -> Row:
                     report = _reporter(progress, corpus, name, seed)
-                    course = Course(tokens, length, batch)
                     return _train_and_ask(name, seed, train, validation, course, report)
 
                 row = finished({"data": corpus, "model": name, "seed": seed}, measured)

@@ -7,14 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from nestling.evaluation.rows import Row
 from nestling.models.bundle import load_bundle
 from nestling.resident import Resident
-
-Row = dict[str, Any]
 
 TURN = "By the way, my dog is called Pixel."
 QUESTION = "What is my dog called?"

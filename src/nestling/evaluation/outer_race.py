@@ -24,6 +24,7 @@ from torch import Tensor
 
 from nestling.evaluation.finished import DIVERGED, Finished, loss_or_diverged
 from nestling.evaluation.language_modeling import MODELS
+from nestling.evaluation.rows import Progress, Row
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 from nestling.rules import (
@@ -39,9 +40,6 @@ from nestling.rules import (
 from nestling.training.options import TextOptions
 from nestling.training.text_task import TextTask, encode, held_out_loss, read_texts, window_loss
 from nestling.training.tokenizer import train_tokenizer
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 REST_RATE = 3e-3
 STREAM = ("en_novels", "de_books", "fr_books", "es_books")

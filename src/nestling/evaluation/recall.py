@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sessions import run_session
 from nestling.training.told_facts import Fact, FactSource
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 QUESTIONS = 128
 UPDATED_SHARE = 0.125

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from nestling.evaluation import formal_languages, mad, mqar
+from nestling.evaluation.rows import Row
 from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 Measure = Callable[..., Iterator[Row]]
 """(models, seeds, run_file, progress, all by name) -> rows."""
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nestling.evaluation.peak_memory import PeakMemory
+from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed
 from nestling.rules import (
     M3,
@@ -28,9 +29,6 @@ from nestling.rules import (
     Muon,
     RuleOptimizer,
 )
-
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 
 WIDTH, INNER = 1024, 2816
 INPUTS = 512

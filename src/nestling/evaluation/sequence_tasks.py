@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestling.evaluation.finished import Finished
+from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 """(sequences, generator) -> ids and targets [B, T]; a target of IGNORED is not scored."""
 

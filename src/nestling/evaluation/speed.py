@@ -23,13 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from nestling.evaluation.peak_memory import PeakMemory
+from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
 from nestling.models.block import make_mixer
 from nestling.models.hope import Hope
 from nestling.models.settings import MIXERS, HopeSettings
 
-Row = dict[str, Any]
-Progress = Callable[[str], None]
 Action = Callable[[], Any]
 
 OTHERS = "titans-pytorch, MLP memory"

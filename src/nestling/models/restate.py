@@ -196,6 +196,9 @@ def _search(
         # What is longer is never likelier.
         if best is not None and all(logprob <= best[0] for logprob, _ in grown):
             return best[1]
+        if not grown:
+            # Nothing may follow: a turn without words has no value.
+            return beams[0][1]
         if max(len(line.written) for _, line in grown) >= max_new_tokens:
             return max(grown, key=lambda item: item[0])[1]
         assert reading.state is not None
