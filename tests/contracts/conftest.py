@@ -14,6 +14,8 @@ torch.set_num_threads(1)
 MIXERS = {
     "attention": "attention",
     "self_modifying": "self_modifying",
+    "self_modifying_mlp": "self_modifying",
+    "self_modifying_momentum": "self_modifying",
     "both": ("self_modifying", "attention"),
     "retention": "retention",
     "delta_net": "delta_net",
@@ -24,6 +26,22 @@ MIXERS = {
     "titans_mac": "titans_mac",
     "titans_mag": "titans_mag",
     "titans_mal": "titans_mal",
+}
+SELF_MODIFYING = {
+    "self_modifying_mlp": {
+        "memory": "mlp",
+        "adaptive": ("k", "v", "eta", "alpha", "q"),
+        "projection_chunk_size": 6,
+    },
+    "self_modifying_momentum": {
+        "momentum": True,
+        "retention": False,
+        "delta": False,
+        "adaptive": ("v", "eta"),
+        "objective": "dot_product",
+        "read": "chunk",
+        "projection_chunk_size": 1,
+    },
 }
 LEVELS = {
     "fast": (Level("fast", period=4, rate=4.0),),
@@ -71,6 +89,7 @@ def build(mixer: str = "attention", levels: str | tuple[Level, ...] = "fast", **
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "mixer": MIXERS[mixer],
+            "self_modifying": SELF_MODIFYING.get(mixer, {}),
             "levels": LEVELS[levels] if isinstance(levels, str) else levels,
             "sliding_window": 5,
             "chunk_size": 3,
@@ -96,6 +115,8 @@ def make_model() -> ModelMaker:
 CASES = [f"attention-{levels}" for levels in LEVELS] + [
     "self_modifying-all_parts",
     "self_modifying-fast_slow",
+    "self_modifying_mlp-fast",
+    "self_modifying_momentum-fast",
     "both-context",
     "retention-fast",
     "delta_net-fast",

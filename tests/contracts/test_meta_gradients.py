@@ -56,7 +56,7 @@ def test_every_initial_memory_and_gate_of_every_head_receives_a_gradient(make_mo
     for block in model.blocks:
         mixer = block.mixer
         gates = [mixer.eta_weight, mixer.eta_bias, mixer.alpha_weight, mixer.alpha_bias]
-        for gradient in torch.autograd.grad(loss, [mixer.memory_init, *gates], retain_graph=True):
+        for gradient in torch.autograd.grad(loss, [*mixer.memory_init, *gates], retain_graph=True):
             # [heads, 5, K, K], [heads, K] or [heads]
             parts = gradient.flatten(0, 1) if gradient.dim() == 4 else gradient
             assert (parts.abs().view(len(parts), -1).amax(1) > 1e-9).all()

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -7,26 +8,36 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from nestling.mixers import self_modifying
-from nestling.mixers.self_modifying import SelfModifyingTitans
+from nestling.mixers.self_modifying import SelfModifyingOptions, SelfModifyingTitans
 from nestling.mixers.short_convolution import ShortConvolution
-from nestling.ops.self_modifying import MEMORIES, self_modifying_loop
+from nestling.ops.passage import MEMORIES
+from nestling.ops.self_modifying import self_modifying_loop
 
 torch.set_num_threads(1)
 
 HIDDEN, HEADS = 8, 2
+KINDS = [
+    {},
+    {"memory": "mlp", "momentum": True},
+    {"momentum": True, "delta": False, "retention": False},
+    {"memory": "mlp", "adaptive": ("v", "q"), "projection_chunk_size": 32},
+    {"projection_chunk_size": 1, "adaptive": ("k", "v", "eta", "alpha", "q")},
+]
 
 
 def make_mixer(chunk_size=4, seed=0, **options):
     torch.manual_seed(seed)
-    mixer = SelfModifyingTitans(HIDDEN, HEADS, chunk_size=chunk_size, **options).double()
+    options = SelfModifyingOptions(**options)
+    mixer = SelfModifyingTitans(HIDDEN, HEADS, chunk_size=chunk_size, options=options).double()
     # Rates large enough that a wrong write shows.
     torch.nn.init.constant_(mixer.eta_bias, -0.5)
-    torch.nn.init.constant_(mixer.alpha_bias, -2.0)
+    if mixer.options.retention:
+        torch.nn.init.constant_(mixer.alpha_bias, -2.0)
     return mixer
 
 
 def fresh_state(mixer, batch):
-    dtype = mixer.memory_init.dtype
+    dtype = mixer.memory_init[0].dtype
     return {
         name: torch.zeros(batch, *shape, dtype=leaf_dtype or dtype)
         for name, (shape, leaf_dtype) in mixer.state_shapes().items()
@@ -73,9 +84,10 @@ pieces_strategy = st.lists(
     chunk_size=st.sampled_from([1, 2, 4, 16]),
     read=st.sampled_from(["running", "chunk"]),
     decay_to=st.sampled_from(["initial", "zero"]),
+    kind=st.sampled_from(KINDS),
 )
-def test_any_split_equals_one_pass(pieces, chunk_size, read, decay_to):
-    mixer = make_mixer(chunk_size, read=read, decay_to=decay_to)
+def test_any_split_equals_one_pass(pieces, chunk_size, read, decay_to, kind):
+    mixer = make_mixer(chunk_size, read=read, decay_to=decay_to, **kind)
     totals = [sum(column) for column in zip(*pieces, strict=True)]
     x = tokens_of(3, max(totals))
     with torch.no_grad():
@@ -108,15 +120,16 @@ def test_gradients_pass_through_the_state_of_a_split():
 
 
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
-@pytest.mark.parametrize("decay_to", ["initial", "zero"])
-def test_the_scan_inside_equals_the_token_loop(monkeypatch, objective, decay_to):
-    mixer = make_mixer(objective=objective, decay_to=decay_to)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_scan_inside_equals_the_token_loop(monkeypatch, objective, kind):
+    mixer = make_mixer(objective=objective, **kind)
     x, lengths = tokens_of(3, 11), torch.tensor([11, 8, 2])
     results = []
     for _ in range(2):
         y, state = mixer(x, fresh_state(mixer, 3), lengths)
-        loss = y.sin().sum() + state["memory"].square().sum()
-        results.append([y, state["memory"], *torch.autograd.grad(loss, list(mixer.parameters()))])
+        loss = y.sin().sum() + state["memory.0"].square().sum()
+        slopes = torch.autograd.grad(loss, list(mixer.parameters()), materialize_grads=True)
+        results.append([y, *state.values(), *slopes])
         monkeypatch.setattr(self_modifying, "self_modifying_scan", self_modifying_loop)
     torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
 
@@ -214,16 +227,20 @@ def test_the_state_keeps_its_shapes_and_is_not_mutated():
 
 @pytest.mark.parametrize("chunk_size", [1, 4])
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
-def test_every_parameter_gets_a_gradient(chunk_size, objective):
-    mixer = make_mixer(chunk_size, objective=objective)
+@pytest.mark.parametrize("kind", KINDS[:3], ids=str)
+def test_every_parameter_gets_a_gradient(chunk_size, objective, kind):
+    mixer = make_mixer(chunk_size, objective=objective, **kind)
     y, _ = mixer(tokens_of(2, 9), fresh_state(mixer, 2), torch.tensor([9, 9]))
     y.sin().sum().backward()
     for name, parameter in mixer.named_parameters():
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 1e-6, name
-    for m, memory in enumerate(MEMORIES):
+    for m, memory in enumerate(MEMORIES[:5]):
+        if memory == "alpha" and not mixer.options.retention:
+            continue
         for head in range(HEADS):
-            assert mixer.memory_init.grad[head, m].abs().max() > 1e-6, memory
+            for matrix in mixer.memory_init:
+                assert matrix.grad[head, m].abs().max() > 1e-6, memory
 
 
 def test_gates_learn_through_writes_of_an_earlier_chunk():
@@ -251,16 +268,18 @@ def memory_after(mixer, tokens):
     with torch.no_grad():
         x = torch.randn(1, tokens, mixer.hidden_size)
         y, state = mixer(x, state, torch.tensor([tokens]))
-        initial = mixer.memory_init.flatten(2)
-        end = initial + state["memory"][0].flatten(2)
-    return y, end.norm(dim=-1) / initial.norm(dim=-1)
+        initial = torch.cat([matrix.flatten(2) for matrix in mixer.memory_init], -1)
+        places = range(len(mixer.memory_init))
+        moved = torch.cat([state[f"memory.{place}"][0].flatten(2) for place in places], -1)
+    return y, (initial + moved).norm(dim=-1) / initial.norm(dim=-1)
 
 
 @pytest.mark.parametrize("scale", [1, 5])
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
-def test_memories_neither_fade_nor_grow_over_4000_random_tokens(scale, objective):
+@pytest.mark.parametrize("kind", [{}, {"momentum": True}, {"memory": "mlp", "momentum": True}])
+def test_memories_neither_fade_nor_grow_over_4000_random_tokens(scale, objective, kind):
     torch.manual_seed(0)
-    mixer = SelfModifyingTitans(32, 2, objective=objective)
+    mixer = SelfModifyingTitans(32, 2, options=SelfModifyingOptions(objective=objective, **kind))
     torch.nn.init.normal_(mixer.input_projection.weight, std=scale * 32**-0.5)
     y, ratio = memory_after(mixer, 4000)
     assert y.isfinite().all()
@@ -270,7 +289,8 @@ def test_memories_neither_fade_nor_grow_over_4000_random_tokens(scale, objective
 
 def test_to_the_letter_memories_fade_over_4000_random_tokens():
     torch.manual_seed(0)
-    _, ratio = memory_after(SelfModifyingTitans(32, 2, decay_to="zero"), 4000)
+    options = SelfModifyingOptions(decay_to="zero")
+    _, ratio = memory_after(SelfModifyingTitans(32, 2, options=options), 4000)
     assert ratio.max() < 0.1
 
 
@@ -278,18 +298,56 @@ def test_to_the_letter_memories_fade_over_4000_random_tokens():
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
 def test_large_initial_memories_and_rates_do_not_diverge(chunk_size, objective):
     torch.manual_seed(0)
-    mixer = SelfModifyingTitans(32, 2, chunk_size=chunk_size, objective=objective)
+    options = SelfModifyingOptions(objective=objective)
+    mixer = SelfModifyingTitans(32, 2, chunk_size=chunk_size, options=options)
     rate = 3 / chunk_size
     torch.nn.init.constant_(mixer.eta_bias, math.log(rate / (1 - rate)))
     with torch.no_grad():
-        mixer.memory_init.mul_(2)
+        mixer.memory_init[0].mul_(2)
     y, ratio = memory_after(mixer, 4000)
     assert y.isfinite().all()
     assert ratio.max() < 3
 
 
+@pytest.mark.parametrize("chunk_size", [1, 16, 64])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"momentum": True},
+        {"delta": False},
+        {"memory": "mlp"},
+        {"memory": "mlp", "momentum": True},
+        {"memory": "mlp", "delta": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+def test_the_largest_rate_is_stable(chunk_size, kind, momentum):
+    torch.manual_seed(0)
+    options = SelfModifyingOptions(**kind)
+    mixer = SelfModifyingTitans(32, 2, chunk_size=chunk_size, options=options)
+    torch.nn.init.zeros_(mixer.eta_weight)
+    torch.nn.init.constant_(mixer.eta_bias, 8.0)
+    if mixer.options.momentum:
+        torch.nn.init.zeros_(mixer.mu_weight)
+        torch.nn.init.constant_(mixer.mu_bias, math.log(momentum / (1 - momentum)))
+    y, ratio = memory_after(mixer, 1500)
+    assert y.isfinite().all()
+    assert ratio.max() < 3
+
+
+def test_an_mlp_starts_near_a_residual_of_length_one():
+    torch.manual_seed(0)
+    mixer = SelfModifyingTitans(128, 2, options=SelfModifyingOptions(memory="mlp", expansion=4))
+    first, second = mixer.memory_init
+    z = functional.normalize(torch.randn(1000, 64), dim=-1)
+    added = functional.silu(z @ first[0, 0].mT) @ second[0, 0].mT
+    assert 0.8 < added.square().sum(-1).mean() < 1.2
+
+
 def test_initial_gates_remember_long_and_write_gently():
-    mixer = SelfModifyingTitans(64, 4, chunk_size=32, eta_max=0.5)
+    options = SelfModifyingOptions(eta_max=0.5)
+    mixer = SelfModifyingTitans(64, 4, chunk_size=32, options=options)
     retention = (-functional.softplus(mixer.alpha_bias)).exp()
     torch.testing.assert_close(
         retention, torch.linspace(0.999, 0.995, 4), rtol=1e-5, atol=1e-5, check_dtype=False
@@ -300,7 +358,7 @@ def test_initial_gates_remember_long_and_write_gently():
 def test_half_precision_parameters_keep_a_float32_memory():
     mixer = make_mixer().bfloat16()
     state = fresh_state(mixer, 2)
-    assert state["memory"].dtype == torch.float32
+    assert state["memory.0"].dtype == torch.float32
     y, after = mixer(tokens_of(2, 9).bfloat16(), state, torch.tensor([9, 5]))
     assert y.dtype == torch.bfloat16
     assert {name: leaf.dtype for name, leaf in after.items()} == {
@@ -310,20 +368,42 @@ def test_half_precision_parameters_keep_a_float32_memory():
 
 @pytest.mark.parametrize(
     ("arguments", "options"),
-    [
-        ((8, 3), {}),
-        ((8, 0), {}),
-        ((8, 2), {"chunk_size": 0}),
-        ((8, 2), {"conv_width": 0}),
-        ((8, 2), {"objective": "cosine"}),
-        ((8, 2), {"read": "end"}),
-        ((8, 2), {"decay_to": "nothing"}),
-        ((8, 2), {"eta_max": 0.0}),
-    ],
+    [((8, 3), {}), ((8, 0), {}), ((8, 2), {"chunk_size": 0}), ((8, 2), {"conv_width": 0})],
 )
-def test_wrong_sizes_and_names_are_refused(arguments, options):
+def test_wrong_sizes_are_refused(arguments, options):
     with pytest.raises(ValueError, match=r": (it must|make it|use) "):
         SelfModifyingTitans(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": "deep"}, r"memory is one of \('linear', 'mlp'\), got 'deep'"),
+        ({"objective": "cosine"}, "objective is one of"),
+        ({"read": "end"}, "read is one of"),
+        ({"decay_to": "nothing"}, "decay_to is one of"),
+        ({"adaptive": ("k", "mem")}, r"adaptive names some of .*, got \('k', 'mem'\)"),
+        ({"expansion": 0}, "it must be at least 1"),
+        ({"eta_max": 0.0}, "it must be positive"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SelfModifyingOptions(**options)
+
+
+@pytest.mark.parametrize("size", [-1, 3, 6])
+def test_chunk_sizes_of_which_none_is_a_multiple_are_refused(size):
+    options = SelfModifyingOptions(projection_chunk_size=size)
+    with pytest.raises(ValueError, match="one of them must be a multiple of the other"):
+        SelfModifyingTitans(8, 2, chunk_size=4, options=options)
+
+
+def test_options_come_back_from_plain_values():
+    options = SelfModifyingOptions(memory="mlp", momentum=True, adaptive=("k", "q"))
+    assert SelfModifyingOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+    with pytest.raises(ValueError, match=r"self_modifying has no \['depth'\]; it has "):
+        SelfModifyingOptions.from_dict({"depth": 2})
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

@@ -37,7 +37,11 @@ def test_saved_and_loaded_models_are_equal(model, tmp_path):
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
     assert isinstance(loaded, HopeForCausalLM)
     assert loaded.model.head.weight is loaded.model.embedding.weight
-    assert torch.equal(loaded(tokens()).logits, model(tokens()).logits)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight), name
+    # Weights in a mapped file lie elsewhere in memory, where products may round differently.
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    torch.testing.assert_close(loaded(tokens()).logits, model(tokens()).logits, **close)
 
 
 def test_the_configuration_round_trips(model, tmp_path):

@@ -55,6 +55,14 @@ def test_a_size_below_one_is_explained(name, value):
         ),
         ({"levels": ({"name": "fast", "speed": 1},)}, r"a level has no \['speed'\]"),
         ({"levels": ({"name": "fast", "period": -1},)}, "period is 0 .* or more, got -1"),
+        (
+            {"self_modifying": {"memory": "deep"}},
+            r"memory is one of \('linear', 'mlp'\), got 'deep'",
+        ),
+        (
+            {"chunk_size": 64, "self_modifying": {"projection_chunk_size": 24}},
+            "projection_chunk_size is 24 and chunk_size 64: one of them must be a multiple",
+        ),
     ],
 )
 def test_a_bad_setting_is_explained(values, sentence):

@@ -4,11 +4,11 @@ from torch.nn import functional
 
 from nestling.ops.gradient_memory import (
     Gates,
-    Memory,
     Norm,
     gradient_memory_loop,
     gradient_memory_scan,
 )
+from nestling.ops.writes import Memory
 
 torch.set_num_threads(1)
 

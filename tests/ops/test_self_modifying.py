@@ -4,59 +4,103 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nestling.ops.self_modifying import (
-    MEMORIES,
-    Gates,
-    self_modifying_loop,
-    self_modifying_scan,
-    unit_norm,
-)
+from nestling.ops.passage import MEMORIES, Gates, Scheme, unit_norm
+from nestling.ops.self_modifying import self_modifying_loop, self_modifying_scan
+from nestling.ops.writes import Memory
 
 torch.set_num_threads(1)
 
-BATCH, HEADS, WIDTH = 3, 2, 4
+BATCH, HEADS, WIDTH, INNER = 3, 2, 4, 5
 
 
-def make_tensors(tokens, batch=BATCH, heads=HEADS, width=WIDTH, alpha_bias=-2.0, seed=0):
-    """Inputs, queries, initial memories, state and the four tensors of the gates: all leaves."""
+def make_tensors(
+    tokens,
+    batch=BATCH,
+    heads=HEADS,
+    width=WIDTH,
+    *,
+    memory="linear",
+    memories=5,
+    momentum=False,
+    retention=True,
+    alpha_bias=-2.0,
+    seed=0,
+):
+    """The arguments of a scan by name, all of them leaves."""
     generator = torch.Generator().manual_seed(seed)
 
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    def normal(*shape, shift=0.0, scale=1.0):
+        x = torch.randn(*shape, generator=generator, dtype=torch.float64)
+        return (scale * x + shift).requires_grad_()
 
-    tensors = [
-        normal(batch, tokens, heads, width),
-        normal(batch, tokens, heads, width),
-        normal(heads, len(MEMORIES), width, width) / width**0.5,
-        0.3 * normal(batch, heads, len(MEMORIES), width, width) / width**0.5,
-        normal(heads, width),
-        normal(heads) - 1,
-        normal(heads, width),
-        normal(heads) + alpha_bias,
-    ]
-    return [x.requires_grad_() for x in tensors]
+    shapes = [(width, width)] if memory == "linear" else [(INNER, width), (width, INNER)]
+
+    def matrices(*leading, scale):
+        return tuple(
+            normal(*leading, memories, *shape, scale=scale / shape[1] ** 0.5) for shape in shapes
+        )
+
+    def head(wanted, shift=0.0):
+        return (normal(heads, width), normal(heads, shift=shift)) if wanted else (None, None)
+
+    return {
+        "inputs": normal(batch, tokens, heads, width),
+        "queries": normal(batch, tokens, heads, width),
+        "initial": matrices(heads, scale=1.0),
+        "state": Memory(
+            matrices(batch, heads, scale=0.3),
+            matrices(batch, heads, scale=0.3) if momentum else (),
+        ),
+        "gates": Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum)),
+    }
 
 
-def call(function, tensors, lengths, **options):
-    inputs, queries, initial, state, *gates = tensors
-    lengths = torch.tensor(lengths)
-    return function(inputs, queries, initial, state, Gates(*gates), lengths, **options)
+def tensors_in(value):
+    """All tensors of arguments or results, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    return [] if value is None else [x for item in value for x in tensors_in(item)]
 
 
-def values_and_gradients(function, tensors, lengths, **options):
-    outputs = [x for x in call(function, tensors, lengths, **options) if x is not None]
-    tensors = [x for x in tensors if x is not None]
+def changed(value, function):
+    """The same arguments with every tensor replaced."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {name: changed(item, function) for name, item in value.items()}
+    if value is None:
+        return None
+    items = [changed(item, function) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+
+def call(function, arguments, lengths, *, chunk_size, projection_chunk_size=None, **options):
+    scheme = Scheme(chunk_size, projection_chunk_size, **options)
+    return function(**arguments, lengths=torch.tensor(lengths), scheme=scheme)
+
+
+def values_and_gradients(function, arguments, lengths, **options):
+    outputs = tensors_in(call(function, arguments, lengths, **options))
     generator = torch.Generator().manual_seed(1)
     loss = sum(
         (output * torch.randn(output.shape, generator=generator, dtype=output.dtype)).sum()
         for output in outputs
     )
-    return [*outputs, *torch.autograd.grad(loss, tensors, allow_unused=True)]
+    leaves = tensors_in(arguments)
+    return [*outputs, *torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)]
 
 
 def assert_all_close(left, right, tolerance=1e-9):
-    for a, b in zip(left, right, strict=True):
+    for a, b in zip(tensors_in(left), tensors_in(right), strict=True):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def assert_scan_equals_loop(arguments, lengths, **options):
+    fast = values_and_gradients(self_modifying_scan, arguments, lengths, **options)
+    slow = values_and_gradients(self_modifying_loop, arguments, lengths, **options)
+    assert_all_close(fast, slow)
 
 
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
@@ -76,154 +120,227 @@ def test_scan_equals_loop_in_values_and_gradients(
     tokens, chunk_size, lengths, objective, read, decay_to
 ):
     options = {"chunk_size": chunk_size, "objective": objective, "read": read, "eta_max": 0.7}
-    options["decay_to"] = decay_to
-    tensors = make_tensors(tokens)
-    fast = values_and_gradients(self_modifying_scan, tensors, lengths, **options)
-    slow = values_and_gradients(self_modifying_loop, tensors, lengths, **options)
-    assert_all_close(fast, slow)
+    assert_scan_equals_loop(make_tensors(tokens), lengths, decay_to=decay_to, **options)
+
+
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+@pytest.mark.parametrize("momentum", [False, True])
+@pytest.mark.parametrize("delta", [False, True])
+@pytest.mark.parametrize("objective", ["l2", "dot_product"])
+@pytest.mark.parametrize(
+    ("read", "decay_to", "chunk_size"),
+    [("running", "initial", 4), ("running", "zero", 1), ("chunk", "initial", 4)],
+)
+def test_every_kind_of_memory_and_write_equals_the_loop(
+    memory, momentum, delta, objective, read, decay_to, chunk_size
+):
+    arguments = make_tensors(10, memory=memory, momentum=momentum)
+    options = {"delta": delta, "objective": objective, "read": read, "decay_to": decay_to}
+    assert_scan_equals_loop(arguments, [10, 8, 3], chunk_size=chunk_size, eta_max=0.7, **options)
+
+
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+@pytest.mark.parametrize("momentum", [False, True])
+@pytest.mark.parametrize(("mem", "others"), [(4, 2), (2, 4), (6, 1), (1, 3)])
+def test_chunks_of_two_sizes_equal_the_loop(memory, momentum, mem, others):
+    arguments = make_tensors(13, memory=memory, momentum=momentum)
+    options = {"chunk_size": mem, "projection_chunk_size": others, "eta_max": 0.7}
+    assert_scan_equals_loop(arguments, [13, 9, 4], **options)
+
+
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+@pytest.mark.parametrize("adaptive", [(), ("v",), ("k", "eta", "alpha"), MEMORIES])
+@pytest.mark.parametrize("memories", [5, 6])
+def test_memories_that_are_not_written_equal_the_loop_and_stay(memory, adaptive, memories):
+    arguments = make_tensors(9, memory=memory, memories=memories, momentum=True)
+    options = {"chunk_size": 4, "adaptive": adaptive, "eta_max": 0.7}
+    assert_scan_equals_loop(arguments, [9, 6, 2], **options)
+    _, end = call(self_modifying_scan, arguments, [9, 6, 2], **options)
+    for place, name in enumerate(MEMORIES[:memories]):
+        stays = torch.equal(end.weights[0][:, :, place], arguments["state"].weights[0][:, :, place])
+        assert stays is not (name == "mem" or name in adaptive), name
+
+
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+def test_without_retention_nothing_fades(memory):
+    arguments = make_tensors(9, memory=memory, retention=False)
+    assert_scan_equals_loop(arguments, [9, 6, 2], chunk_size=4, eta_max=0.7)
+    silent = {**arguments, "gates": arguments["gates"]._replace(eta_bias=torch.full((2,), -60.0))}
+    silent["gates"] = silent["gates"]._replace(eta_weight=torch.zeros(2, WIDTH))
+    _, end = call(self_modifying_scan, silent, [9, 9, 9], chunk_size=4)
+    assert_all_close(end, arguments["state"])
 
 
 @pytest.mark.parametrize("decay_to", ["initial", "zero"])
-def test_no_state_is_a_state_of_zeros_and_returns_none(decay_to):
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+@pytest.mark.parametrize("momentum", [False, True])
+def test_no_state_is_a_state_of_zeros_and_returns_none(decay_to, memory, momentum):
     options = {"chunk_size": 4, "decay_to": decay_to}
-    tensors = make_tensors(11)
-    tensors[3] = torch.zeros_like(tensors[3]).requires_grad_()
-    without = tensors[:3] + [None] + tensors[4:]
+    arguments = make_tensors(11, memory=memory, momentum=momentum)
+    arguments["state"] = changed(arguments["state"], lambda x: torch.zeros_like(x))
+    without = {**arguments, "state": None}
     for function in (self_modifying_scan, self_modifying_loop):
         reads, state = call(function, without, [11, 6, 0], **options)
         assert state is None
-        expected, _ = call(function, tensors, [11, 6, 0], **options)
+        expected, _ = call(function, arguments, [11, 6, 0], **options)
         torch.testing.assert_close(reads, expected, rtol=1e-12, atol=1e-12)
-    fast = values_and_gradients(self_modifying_scan, without, [11, 6, 0], **options)
-    slow = values_and_gradients(self_modifying_loop, without, [11, 6, 0], **options)
-    assert_all_close(fast, slow)
+    assert_scan_equals_loop(without, [11, 6, 0], **options)
 
 
 @pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
 @pytest.mark.parametrize("decay_to", ["initial", "zero"])
-def test_chunk_of_one_is_the_recurrence_as_written(function, decay_to):
-    # NL eq. 88 with linear memories, written for one sequence and one head, from nothing but maths.
+@pytest.mark.parametrize("momentum", [False, True])
+def test_chunk_of_one_is_the_recurrence_as_written(function, decay_to, momentum):
+    # NL eq. 88 with linear memories, written for one sequence and one head, from nothing but maths;
+    # with Titans' momentum in the place of its gradient.
     tokens = 6
-    tensors = make_tensors(tokens, batch=1, heads=1)
-    reads, state = call(function, tensors, [tokens], chunk_size=1, decay_to=decay_to)
-    inputs, queries, first, state_before, *gates = (x.detach()[0] for x in tensors)
-    w_eta, b_eta, w_alpha, b_alpha = gates
+    arguments = make_tensors(tokens, batch=1, heads=1, momentum=momentum)
+    reads, state = call(function, arguments, [tokens], chunk_size=1, decay_to=decay_to)
+    plain = changed(arguments, lambda x: x.detach()[0])
+    (first,), (state_before,) = plain["initial"], plain["state"].weights
+    gates = plain["gates"]
     anchors = first if decay_to == "initial" else torch.zeros_like(first)
-    anchors = dict(zip(MEMORIES, anchors, strict=True))
-    memories = dict(zip(MEMORIES, first + state_before[0], strict=True))
+    anchors = dict(zip(MEMORIES, anchors, strict=False))
+    memories = dict(zip(MEMORIES, first + state_before[0], strict=False))
+    moving = dict.fromkeys(memories, 0)
+    if momentum:
+        moving = dict(zip(MEMORIES, plain["state"].momenta[0][0], strict=False))
     for t in range(tokens):
-        u, q = inputs[t, 0], queries[t, 0]
+        u, q = plain["inputs"][t, 0], plain["queries"][t, 0]
         k, v = memories["k"] @ u, memories["v"] @ u
         k, v = (x / (x @ x + 1e-6).sqrt() for x in (k, v))
-        alpha = 1 / (1 + (w_alpha @ (memories["alpha"] @ u) + b_alpha).exp())
-        eta = (w_eta @ (memories["eta"] @ u) + b_eta).sigmoid().minimum((1 + alpha) / 2)
+        alpha = 1 / (1 + (gates.alpha_weight @ (memories["alpha"] @ u) + gates.alpha_bias).exp())
+        eta = (gates.eta_weight @ (memories["eta"] @ u) + gates.eta_bias).sigmoid()
+        eta, mu = eta.minimum((1 + alpha) / 2), 0
+        if momentum:
+            mu = (gates.mu_weight @ u + gates.mu_bias).sigmoid()
+            eta = (1 - mu) * eta
         forget = alpha * torch.eye(WIDTH, dtype=u.dtype) - eta * k.outer(k)
+        moving = {
+            name: mu * moving[name] - eta * (memory @ k - memory @ v).outer(k)
+            for name, memory in memories.items()
+        }
         memories = {
-            name: anchors[name]
-            + (memory - anchors[name]) @ forget
-            - eta * (memory @ k - memory @ v).outer(k)
+            name: anchors[name] + (memory - anchors[name]) @ forget + moving[name]
             for name, memory in memories.items()
         }
         torch.testing.assert_close(reads[0, t, 0], memories["mem"] @ q, rtol=1e-9, atol=1e-9)
-    final = torch.stack([memories[name] for name in MEMORIES])
-    torch.testing.assert_close(state[0, 0] + first, final, rtol=1e-9, atol=1e-9)
+    final = torch.stack(list(memories.values()))
+    assert_all_close(state.weights[0][0, 0] + first, final)
+    if momentum:
+        assert_all_close(state.momenta[0][0, 0], torch.stack(list(moving.values())))
 
 
 def test_l2_is_the_gated_delta_rule_with_values_vhat_minus_the_snapshots_answer():
     tokens = 5
-    tensors = make_tensors(tokens, batch=1, heads=1)
-    _, state = call(self_modifying_scan, tensors, [tokens], chunk_size=tokens)
-    inputs, _, initial, deviation, w_eta, b_eta, w_alpha, b_alpha = (x.detach()[0] for x in tensors)
-    deviation = deviation[0]
-    snapshot = initial + deviation
+    arguments = make_tensors(tokens, batch=1, heads=1)
+    _, state = call(self_modifying_scan, arguments, [tokens], chunk_size=tokens)
+    plain = changed(arguments, lambda x: x.detach()[0])
+    deviation, gates = plain["state"].weights[0][0], plain["gates"]
+    snapshot = plain["initial"][0] + deviation
     m_k, m_v, m_eta, m_alpha, _ = snapshot
-    for u in inputs[:, 0]:
+    for u in plain["inputs"][:, 0]:
         k, v = unit_norm(m_k @ u), unit_norm(m_v @ u)
-        alpha = (-functional.softplus(w_alpha @ (m_alpha @ u) + b_alpha)).exp()
-        eta = (w_eta @ (m_eta @ u) + b_eta).sigmoid().minimum((1 + alpha) / 2)
+        alpha_logit = gates.alpha_weight @ (m_alpha @ u) + gates.alpha_bias
+        alpha = (-functional.softplus(alpha_logit)).exp()
+        eta = (gates.eta_weight @ (m_eta @ u) + gates.eta_bias).sigmoid().minimum((1 + alpha) / 2)
         # In the form of the gated delta rule: beta = eta / alpha, value scaled by alpha.
         beta, value = eta / alpha, alpha * (snapshot @ v - snapshot @ k)
         old_value = alpha * deviation @ k
         deviation = alpha * deviation + beta * (value - old_value)[..., None] * k
-    torch.testing.assert_close(state[0, 0], deviation, rtol=1e-9, atol=1e-9)
+    assert_all_close(state.weights[0][0, 0], deviation)
 
 
-def test_without_writes_the_memories_fade_to_what_decay_to_says():
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+def test_without_writes_the_memories_fade_to_what_decay_to_says(memory):
     tokens = 200
-    tensors = [x.detach() for x in make_tensors(tokens)]
-    tensors[4][:] = 0
-    tensors[5][:] = -50
-    initial, lengths = tensors[2], [tokens] * BATCH
-    _, to_initial = call(self_modifying_scan, tensors, lengths, chunk_size=4)
-    _, to_zero = call(self_modifying_scan, tensors, lengths, chunk_size=4, decay_to="zero")
-    torch.testing.assert_close(to_initial, torch.zeros_like(to_initial), rtol=0, atol=1e-3)
-    torch.testing.assert_close(to_zero, -initial.expand_as(to_zero), rtol=0, atol=1e-3)
+    arguments = changed(make_tensors(tokens, memory=memory), torch.Tensor.detach)
+    arguments["gates"].eta_weight[:] = 0
+    arguments["gates"].eta_bias[:] = -50
+    lengths = [tokens] * BATCH
+    _, to_initial = call(self_modifying_scan, arguments, lengths, chunk_size=4)
+    _, to_zero = call(self_modifying_scan, arguments, lengths, chunk_size=4, decay_to="zero")
+    for place, initial in enumerate(arguments["initial"]):
+        still, faded = to_initial.weights[place], to_zero.weights[place]
+        torch.testing.assert_close(still, torch.zeros_like(still), rtol=0, atol=1e-3)
+        torch.testing.assert_close(faded, -initial.expand_as(faded), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
 def test_the_length_of_the_values_does_not_matter(function):
-    tensors = [x.detach() for x in make_tensors(4)]
     results = []
     for scale in (1, 3):
-        scaled = [x.clone() for x in tensors]
-        for memories in scaled[2:4]:
+        arguments = changed(make_tensors(4), lambda x: x.detach().clone())
+        for memories in (*arguments["initial"], *arguments["state"].weights):
             memories[..., MEMORIES.index("v"), :, :] *= scale
-        reads, state = call(function, scaled, [4] * BATCH, chunk_size=4)
-        results.append([reads, state[:, :, MEMORIES.index("mem")]])
+        reads, state = call(function, arguments, [4] * BATCH, chunk_size=4)
+        results.append([reads, state.weights[0][:, :, MEMORIES.index("mem")]])
     assert_all_close(*results, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
 @pytest.mark.parametrize("junk", [math.nan, math.inf, 1e300])
-def test_what_padding_holds_reaches_neither_values_nor_gradients(function, junk):
+def test_what_padding_holds_reaches_neither_values_nor_gradients(function, memory, junk):
     lengths = [9, 6, 0]
-    tensors = make_tensors(9)
-    padded = [x.detach().clone() for x in tensors]
+    arguments = make_tensors(9, memory=memory, momentum=memory == "mlp")
+    padded = changed(arguments, lambda x: x.detach().clone())
     for b, length in enumerate(lengths):
-        padded[0][b, length:] = padded[1][b, length:] = junk
-    padded = [x.requires_grad_() for x in padded]
-    clean = values_and_gradients(function, tensors, lengths, chunk_size=4)
+        padded["inputs"][b, length:] = padded["queries"][b, length:] = junk
+    padded = changed(padded, torch.Tensor.requires_grad_)
+    clean = values_and_gradients(function, arguments, lengths, chunk_size=4)
     dirty = values_and_gradients(function, padded, lengths, chunk_size=4)
     assert_all_close(dirty, clean, tolerance=0)
     assert all(x.isfinite().all() for x in dirty)
 
 
-def test_padding_is_as_if_it_were_not_there():
-    tensors = make_tensors(11)
-    reads, state = call(self_modifying_scan, tensors, [11, 8, 3], chunk_size=4)
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+def test_padding_is_as_if_it_were_not_there(memory):
+    arguments = make_tensors(11, memory=memory)
+    reads, state = call(self_modifying_scan, arguments, [11, 8, 3], chunk_size=4)
     for b, length in enumerate([11, 8, 3]):
-        alone = [x[b : b + 1, :length] for x in tensors[:2]]
-        alone += [tensors[2], tensors[3][b : b + 1], *tensors[4:]]
-        assert_all_close(
-            call(self_modifying_scan, alone, [length], chunk_size=4),
-            (reads[b : b + 1, :length], state[b : b + 1]),
-        )
+        alone = {
+            **arguments,
+            "inputs": arguments["inputs"][b : b + 1, :length],
+            "queries": arguments["queries"][b : b + 1, :length],
+            "state": changed(arguments["state"], lambda x, b=b: x[b : b + 1]),
+        }
+        expected = reads[b : b + 1, :length], changed(state, lambda x, b=b: x[b : b + 1])
+        assert_all_close(call(self_modifying_scan, alone, [length], chunk_size=4), expected)
         assert not reads[b, length:].any()
 
 
-def test_an_unfinished_chunk_is_read_but_leaves_no_trace():
-    tensors = make_tensors(7)
-    reads, state = call(self_modifying_scan, tensors, [7, 7, 7], chunk_size=4)
-    first = [x[:, :4] for x in tensors[:2]] + tensors[2:]
-    assert_all_close([state], [call(self_modifying_scan, first, [4, 4, 4], chunk_size=4)[1]])
-    assert reads[:, 4:].abs().min() > 0
+@pytest.mark.parametrize(("mem", "others", "kept"), [(4, 4, 4), (2, 4, 4), (4, 1, 4)])
+def test_an_unfinished_chunk_is_read_but_leaves_no_trace(mem, others, kept):
+    arguments = make_tensors(7)
+    options = {"chunk_size": mem, "projection_chunk_size": others}
+    reads, state = call(self_modifying_scan, arguments, [7, 7, 7], **options)
+    first = {**arguments, "inputs": arguments["inputs"][:, :kept]}
+    first["queries"] = arguments["queries"][:, :kept]
+    assert_all_close(state, call(self_modifying_scan, first, [kept] * 3, **options)[1])
+    assert reads[:, kept:].abs().min() > 0
 
 
-def test_gradients_match_finite_differences_over_two_chunks():
-    tensors = make_tensors(4, batch=1, heads=1, width=2)
-    torch.autograd.gradcheck(
-        lambda *leaves: call(self_modifying_scan, leaves, [4], chunk_size=2), tensors
-    )
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+def test_gradients_match_finite_differences_over_two_chunks(memory):
+    arguments = make_tensors(4, batch=1, heads=1, width=2, memory=memory, momentum=True)
+
+    def scanned(*leaves):
+        found = iter(leaves)
+        given = changed(arguments, lambda _: next(found))
+        return tuple(tensors_in(call(self_modifying_scan, given, [4], chunk_size=2)))
+
+    torch.autograd.gradcheck(scanned, tensors_in(arguments))
 
 
 def test_running_reads_see_their_own_chunk_and_chunk_reads_do_not():
-    tensors = [x.detach() for x in make_tensors(4)]
-    changed = [tensors[0].clone(), *tensors[1:]]
-    changed[0][:, 1] += 1
+    arguments = changed(make_tensors(4), torch.Tensor.detach)
+    other = {**arguments, "inputs": arguments["inputs"].clone()}
+    other["inputs"][:, 1] += 1
     for read, sees in (("running", True), ("chunk", False)):
         options = {"chunk_size": 4, "read": read}
-        before, _ = call(self_modifying_scan, tensors, [4] * BATCH, **options)
-        after, _ = call(self_modifying_scan, changed, [4] * BATCH, **options)
+        before, _ = call(self_modifying_scan, arguments, [4] * BATCH, **options)
+        after, _ = call(self_modifying_scan, other, [4] * BATCH, **options)
         assert torch.equal(before[:, 0], after[:, 0])
         assert torch.equal(before[:, 1:], after[:, 1:]) is not sees
 
@@ -232,39 +349,47 @@ def test_running_reads_see_their_own_chunk_and_chunk_reads_do_not():
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
 def test_a_long_random_sequence_keeps_the_state_bounded(chunk_size, objective):
     tokens = 2000
-    inputs, queries, _, _, w_eta, _, w_alpha, _ = (
-        x.detach().float() for x in make_tensors(tokens, batch=1, width=16, seed=chunk_size)
-    )
+    arguments = make_tensors(tokens, batch=1, width=16, seed=chunk_size)
+    arguments = changed(arguments, lambda x: x.detach().float())
     torch.manual_seed(0)
-    initial = torch.linalg.qr(torch.randn(HEADS, len(MEMORIES), 16, 16))[0]
-    eta_bias = torch.full((HEADS,), math.log(0.5 / chunk_size))
-    alpha_bias = torch.full((HEADS,), -6.0)
-    gates = [0.1 * w_eta, eta_bias, 0.1 * w_alpha, alpha_bias]
-    tensors = [unit_norm(inputs), unit_norm(queries), initial, torch.zeros(1, *initial.shape)]
-    _, end = call(
-        self_modifying_scan, tensors + gates, [tokens], chunk_size=chunk_size, objective=objective
+    initial = torch.linalg.qr(torch.randn(HEADS, 5, 16, 16))[0]
+    gates = arguments["gates"]._replace(
+        eta_weight=0.1 * arguments["gates"].eta_weight,
+        eta_bias=torch.full((HEADS,), math.log(0.5 / chunk_size)),
+        alpha_weight=0.1 * arguments["gates"].alpha_weight,
+        alpha_bias=torch.full((HEADS,), -6.0),
     )
-    assert 0.3 < (initial + end).norm() / initial.norm() < 3
+    arguments = {
+        "inputs": unit_norm(arguments["inputs"]),
+        "queries": unit_norm(arguments["queries"]),
+        "initial": (initial,),
+        "state": Memory((torch.zeros(1, *initial.shape),)),
+        "gates": gates,
+    }
+    _, end = call(
+        self_modifying_scan, arguments, [tokens], chunk_size=chunk_size, objective=objective
+    )
+    assert 0.3 < (initial + end.weights[0]).norm() / initial.norm() < 3
 
 
 def test_the_rate_stays_in_the_stable_range_however_large_eta_max_is():
     tokens = 300
-    tensors = [x.detach() for x in make_tensors(tokens, alpha_bias=-9.0)]
-    _, _, initial, state, w_eta, b_eta, w_alpha, _ = tensors
+    arguments = changed(make_tensors(tokens, alpha_bias=-9.0), torch.Tensor.detach)
+    gates = arguments["gates"]
     # The same rate and retention at every token, and no values: what is left must not amplify.
-    w_eta[:] = w_alpha[:] = 0
-    b_eta[:] = 10
-    for memories in (initial, state):
+    gates.eta_weight[:] = gates.alpha_weight[:] = 0
+    gates.eta_bias[:] = 10
+    for memories in (*arguments["initial"], *arguments["state"].weights):
         memories[..., MEMORIES.index("v"), :, :] = 0
     options = {"chunk_size": 1, "objective": "dot_product", "eta_max": 1e3}
-    _, end = call(self_modifying_scan, tensors, [tokens] * BATCH, **options)
-    assert end.norm() <= state.norm()
+    _, end = call(self_modifying_scan, arguments, [tokens] * BATCH, **options)
+    assert end.weights[0].norm() <= arguments["state"].weights[0].norm()
 
 
-def test_autocast_leaves_the_precision_of_the_state_alone():
-    tensors = [x.detach().float() for x in make_tensors(9)]
-    plain = call(self_modifying_scan, tensors, [9] * BATCH, chunk_size=4)
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
+def test_autocast_leaves_the_precision_of_the_state_alone(memory):
+    arguments = changed(make_tensors(9, memory=memory), lambda x: x.detach().float())
+    plain = call(self_modifying_scan, arguments, [9] * BATCH, chunk_size=4)
     with torch.autocast("cpu", torch.bfloat16):
-        automatic = call(self_modifying_scan, tensors, [9] * BATCH, chunk_size=4)
-    for a, b in zip(plain, automatic, strict=True):
-        assert torch.equal(a, b)
+        automatic = call(self_modifying_scan, arguments, [9] * BATCH, chunk_size=4)
+    assert_all_close(automatic, plain, tolerance=0)

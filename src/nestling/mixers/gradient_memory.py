@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
-from nestling.ops.gradient_memory import Gates, Memory, Norm, answer, gradient_memory_scan
+from nestling.ops.gradient_memory import Gates, Norm, answer, gradient_memory_scan
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
-from nestling.ops.self_modifying import unit_norm
+from nestling.ops.passage import unit_norm
+from nestling.ops.writes import Memory
 
 State = dict[str, Tensor]
 

@@ -21,7 +21,7 @@ from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
 from nestling.ops.linear_memory import linear_memory_scan
 from nestling.ops.packing import mask_rows
-from nestling.ops.self_modifying import unit_norm
+from nestling.ops.passage import unit_norm
 
 State = dict[str, Tensor]
 

@@ -1,4 +1,4 @@
-"""Self-modifying Titans with linear memories: the mixer of Hope (NL §4.2-4.7, [L 83-93]).
+"""Self-modifying Titans: the mixer of Hope (NL §4.2-4.7, [L 83-93]).
 
     x -> input projection -> short convolution -> SiLU -> u, q   (static, of unit length per head)
     u -> five memories per head -> key, value, rate, retention -> they write all five
@@ -6,7 +6,7 @@
 
 The memories start from a learned value and the state holds their deviation from it, so a state of
 zeros is a fresh one. Tokens of a chunk that is not full yet wait in the state: where the input is
-split changes nothing.
+split changes nothing. `SelfModifyingOptions` says what the memories are and how they are written.
 
 Two departures keep the memories alive, because a self-modifying memory makes its own targets:
 
@@ -21,10 +21,18 @@ The paper leaves the heads of rate and retention and the range of the rate open 
 are static, and the rate is bounded so that no decay overshoots. That bound leaves out the error of
 "l2", which is as old as the chunk: on random tokens, rates from 0.9 on (in chunks of 64, from 0.5
 on) let the memories grow, so that by default no rate exceeds 3 / chunk_size, and all start at
-0.5 / chunk_size. "dot_product" has no such limit.
+0.5 / chunk_size. "dot_product" has no such limit. An MLP is less patient: at most 0.1 and 3 /
+chunk_size, without the delta decay 1 / chunk_size. Momentum makes a gradient count 1 / (1 - mu)
+times, so the rate is 1 - mu times as large.
+
+Momentum is the paper's, token by token: the write of a token enters the memory at once and goes on
+entering it, weaker by mu each time. Its mu comes from a static head on u.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -33,21 +41,117 @@ from torch.nn import functional
 from nestling.mixers.heads import head_width
 from nestling.mixers.short_convolution import ShortConvolution
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
-from nestling.ops.self_modifying import (
+from nestling.ops.passage import (
     MEMORIES,
     DecayTo,
     Gates,
     Objective,
     Read,
-    self_modifying_scan,
+    Scheme,
     unit_norm,
 )
+from nestling.ops.self_modifying import self_modifying_scan
+from nestling.ops.writes import Memory
 
 State = dict[str, Tensor]
+ADAPTIVE = tuple(name for name in MEMORIES if name != "mem")
+
+
+@dataclass(frozen=True)
+class SelfModifyingOptions:
+    """What the memories are and how they are written.
+
+    Args:
+        memory: "linear", a matrix, or "mlp", two of them around a SiLU with a residual.
+        expansion: width of an MLP in units of a head's.
+        adaptive: which of "k", "v", "eta", "alpha" and "q" are memories that are written; the
+            others stay what training made them. "q" brings a sixth memory.
+        momentum: whether writes go on entering the memory (NL §4.7).
+        delta: whether a write first takes away what stands at its key (delta gradient descent).
+        retention: whether the memories fade to what `decay_to` says.
+        decay_to: "initial" (their learned value) or "zero" (NL eq. 88 to the letter).
+        objective: what a write minimises, "l2" or "dot_product".
+        read: "running" reads the memory after each token, "chunk" at the start of its chunk.
+        projection_chunk_size: tokens that share a snapshot of the memories other than M_mem; None
+            for the chunk size of M_mem. One of the two is a multiple of the other.
+        eta_max: upper bound of the rate; None for the largest that is stable.
+
+    Raises:
+        ValueError: for a name or number outside of these.
+    """
+
+    memory: Literal["linear", "mlp"] = "linear"
+    expansion: int = 2
+    adaptive: tuple[str, ...] = ("k", "v", "eta", "alpha")
+    momentum: bool = False
+    delta: bool = True
+    retention: bool = True
+    decay_to: DecayTo = "initial"
+    objective: Objective = "l2"
+    read: Read = "running"
+    projection_chunk_size: int | None = None
+    eta_max: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adaptive", tuple(self.adaptive))
+        for name, allowed in (
+            ("memory", ("linear", "mlp")),
+            ("decay_to", get_args(DecayTo)),
+            ("objective", get_args(Objective)),
+            ("read", get_args(Read)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is one of {allowed}, got {getattr(self, name)!r}")
+        if set(self.adaptive) - set(ADAPTIVE):
+            raise ValueError(f"adaptive names some of {ADAPTIVE}, got {self.adaptive}")
+        if self.expansion < 1:
+            raise ValueError(f"expansion is {self.expansion}: it must be at least 1; 2 is usual")
+        if self.eta_max is not None and not self.eta_max > 0:
+            raise ValueError(f"eta_max is {self.eta_max}: it must be positive; 1 is usual")
+
+    def scheme(self, chunk_size: int) -> Scheme:
+        """How memories of this kind modify themselves in chunks of a size.
+
+        Raises:
+            ValueError: for chunk sizes of which none is a multiple of the other.
+        """
+        other = self.projection_chunk_size or chunk_size
+        if other < 1 or max(chunk_size, other) % min(chunk_size, other):
+            raise ValueError(
+                f"projection_chunk_size is {other} and chunk_size {chunk_size}: "
+                "one of them must be a multiple of the other"
+            )
+        return Scheme(
+            chunk_size,
+            other,
+            objective=self.objective,
+            read=self.read,
+            decay_to=self.decay_to,
+            delta=self.delta,
+            adaptive=self.adaptive,
+            eta_max=self.eta_max or self._stable_rate(max(chunk_size, other)),
+        )
+
+    def _stable_rate(self, chunk_size: int) -> float:
+        if self.memory == "linear":
+            return min(1.0, 3.0 / chunk_size)
+        return min(0.1, (3.0 if self.delta else 1.0) / chunk_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**asdict(self), "adaptive": list(self.adaptive)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SelfModifyingOptions":
+        """Options from their fields; raises ValueError for any other."""
+        known = [item.name for item in fields(cls)]
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(f"self_modifying has no {unknown}; it has {known}")
+        return cls(**values)
 
 
 class SelfModifyingTitans(nn.Module):
-    """Five linear memories per head that generate their own keys, values, rates and targets."""
+    """Five or six memories per head that generate their own keys, values, rates and targets."""
 
     def __init__(
         self,
@@ -56,56 +160,48 @@ class SelfModifyingTitans(nn.Module):
         *,
         chunk_size: int = 64,
         conv_width: int = 4,
-        objective: Objective = "l2",
-        read: Read = "running",
-        decay_to: DecayTo = "initial",
-        eta_max: float | None = None,
+        options: SelfModifyingOptions | None = None,
     ):
         """Build the mixer.
 
         Args:
             hidden_size: width d of the input and output; a multiple of `num_heads`.
-            num_heads: heads, each with its own five memories of K x K, K = d / heads.
-            chunk_size: tokens that share a snapshot of the memories. Use the one of the training.
+            num_heads: heads, each with its own memories of width K = d / heads.
+            chunk_size: tokens that share a snapshot of M_mem. Use the one of the training.
             conv_width: tokens that the convolution sees, itself included.
-            objective: what a write minimises, "l2" or "dot_product".
-            read: "running" reads the memory after each token, "chunk" at the start of its chunk.
-            decay_to: what the memories fade to without writes, "initial" (their learned value) or
-                "zero" (NL eq. 88 to the letter; an ablation).
-            eta_max: upper bound of the rate; None for min(1, 3 / chunk_size), within which "l2" is
-                stable.
+            options: what the memories are and how they are written; None for the defaults.
 
         Raises:
-            ValueError: for a size or name outside of these.
+            ValueError: for a size out of range.
         """
         super().__init__()
         self.head_width = head_width(hidden_size, num_heads, chunk_size)
-        if objective not in ("l2", "dot_product"):
-            raise ValueError(f"objective is {objective!r}: use 'l2' or 'dot_product'")
-        if read not in ("running", "chunk"):
-            raise ValueError(f"read is {read!r}: use 'running' or 'chunk'")
-        if decay_to not in ("initial", "zero"):
-            raise ValueError(f"decay_to is {decay_to!r}: use 'initial' or 'zero'")
-        if eta_max is None:
-            eta_max = min(1.0, 3.0 / chunk_size)
-        if not eta_max > 0:
-            raise ValueError(f"eta_max is {eta_max}: it must be positive; 1 is usual")
+        self.options = options or SelfModifyingOptions()
+        self.scheme = self.options.scheme(chunk_size)
         self.hidden_size = hidden_size
         self.num_heads = num_heads
-        self.chunk_size = chunk_size
-        self.objective: Objective = objective
-        self.read: Read = read
-        self.decay_to: DecayTo = decay_to
-        self.eta_max = eta_max
+        # Tokens wait until both kinds of memories have a whole chunk.
+        self.chunk_size = max(self.scheme.chunk_sizes)
 
         heads, width = num_heads, self.head_width
+        memories = len(MEMORIES) if "q" in self.options.adaptive else len(MEMORIES) - 1
+        shapes = [(width, width)]
+        if self.options.memory == "mlp":
+            inner = self.options.expansion * width
+            shapes = [(inner, width), (width, inner)]
         self.input_projection = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         self.convolution = ShortConvolution(2 * hidden_size, conv_width)
-        self.memory_init = nn.Parameter(torch.empty(heads, len(MEMORIES), width, width))
+        self.memory_init = nn.ParameterList(
+            nn.Parameter(torch.empty(heads, memories, *shape)) for shape in shapes
+        )
         self.eta_weight = nn.Parameter(torch.empty(heads, width))
         self.eta_bias = nn.Parameter(torch.empty(heads))
-        self.alpha_weight = nn.Parameter(torch.empty(heads, width))
-        self.alpha_bias = nn.Parameter(torch.empty(heads))
+        if self.options.retention:
+            self.alpha_weight = nn.Parameter(torch.empty(heads, width))
+            self.alpha_bias = nn.Parameter(torch.empty(heads))
+        if self.options.momentum:
+            self.mu_weight = nn.Parameter(torch.empty(heads, width))
+            self.mu_bias = nn.Parameter(torch.empty(heads))
         self.read_norm = nn.RMSNorm(width, eps=1e-6)
         self.gate_projection = nn.Linear(hidden_size, hidden_size, bias=False)
         self.output_projection = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -118,25 +214,38 @@ class SelfModifyingTitans(nn.Module):
         |-----------------------------------|-----------------------------------------------------|
         | input, gate, output projection    | N(0, 1 / hidden_size)                               |
         | convolution                       | U(-1, 1) / sqrt(conv_width)                         |
-        | memory_init                       | a random rotation per head and memory               |
-        | eta_weight, alpha_weight          | N(0, 0.1^2)                                         |
+        | memory_init, a matrix             | a random rotation per head and memory               |
+        | memory_init, an MLP               | N(0, 1), then such that it adds a vector of length 1|
+        | eta, alpha, mu_weight             | N(0, 0.1^2)                                         |
         | eta_bias                          | a rate of 0.5 / chunk_size, at most eta_max / 2     |
         | alpha_bias                        | a retention from 0.999 (first head) to 0.995 (last) |
+        | mu_bias                           | a momentum of 0.5                                   |
         | read_norm                         | 1                                                   |
         """
         for projection in (self.input_projection, self.gate_projection, self.output_projection):
             nn.init.normal_(projection.weight, std=self.hidden_size**-0.5)
         self.convolution.reset_parameters()
-        for matrix in self.memory_init.detach().flatten(0, 1):
-            nn.init.orthogonal_(matrix)
+        if len(self.memory_init) == 1:
+            for matrix in self.memory_init[0].detach().flatten(0, 1):
+                nn.init.orthogonal_(matrix)
+        else:
+            first, second = self.memory_init
+            nn.init.normal_(first)
+            # The mean square of silu(N(0, 1)) is 0.356.
+            nn.init.normal_(second, std=(0.356 * second.shape[-2] * second.shape[-1]) ** -0.5)
+        eta_max = self.scheme.eta_max
+        rate = min(0.5, 0.5 / (self.chunk_size * eta_max))  # of eta_max
         nn.init.normal_(self.eta_weight, std=0.1)
-        nn.init.normal_(self.alpha_weight, std=0.1)
-        rate = min(0.5, 0.5 / (self.chunk_size * self.eta_max))
         nn.init.constant_(self.eta_bias, math.log(rate / (1 - rate)))
-        with torch.no_grad():
+        if self.options.retention:
+            nn.init.normal_(self.alpha_weight, std=0.1)
             retention = torch.linspace(0.999, 0.995, self.num_heads, dtype=torch.float64)
-            # The inverse of alpha = exp(-softplus(bias)).
-            self.alpha_bias.copy_((1 / retention - 1).log())
+            with torch.no_grad():
+                # The inverse of alpha = exp(-softplus(bias)).
+                self.alpha_bias.copy_((1 / retention - 1).log())
+        if self.options.momentum:
+            nn.init.normal_(self.mu_weight, std=0.1)
+            nn.init.zeros_(self.mu_bias)
         nn.init.ones_(self.read_norm.weight)
 
     def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
@@ -145,13 +254,17 @@ class SelfModifyingTitans(nn.Module):
         A dtype of None is that of the parameters.
         """
         heads, width = self.num_heads, self.head_width
-        memory_dtype = torch.promote_types(self.memory_init.dtype, torch.float32)
-        return {
-            "memory": ((heads, len(MEMORIES), width, width), memory_dtype),
+        memory_dtype = torch.promote_types(self.memory_init[0].dtype, torch.float32)
+        shapes: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
             "pending": ((self.chunk_size, 2, heads, width), None),
             "pending_count": ((), torch.int64),
             "convolution": ((self.convolution.width - 1, 2 * self.hidden_size), None),
         }
+        for place, weight in enumerate(self.memory_init):
+            shapes[f"memory.{place}"] = (tuple(weight.shape), memory_dtype)
+            if self.options.momentum:
+                shapes[f"momentum.{place}"] = (tuple(weight.shape), memory_dtype)
+        return shapes
 
     def forward(
         self, x: Tensor, state: State | None, lengths: Tensor
@@ -176,34 +289,34 @@ class SelfModifyingTitans(nn.Module):
 
         count = state["pending_count"]
         grid, total = append_rows(state["pending"], count, tokens, lengths)
-        reads, memory = self._scan(grid, state["memory"], total)
+        reads, memory = self._scan(grid, self._memory(state), total)
         assert memory is not None and convolution is not None
         written = total // self.chunk_size * self.chunk_size
         return self._output(x, slice_rows(reads, count, x.shape[1], total)), {
-            "memory": memory,
+            **{f"memory.{place}": weight for place, weight in enumerate(memory.weights)},
+            **{f"momentum.{place}": momentum for place, momentum in enumerate(memory.momenta)},
             "pending": slice_rows(grid, written, self.chunk_size, total),
             "pending_count": total - written,
             "convolution": convolution,
         }
 
+    def _memory(self, state: State) -> Memory:
+        places = range(len(self.memory_init))
+        momenta = tuple(state[f"momentum.{i}"] for i in places) if self.options.momentum else ()
+        return Memory(tuple(state[f"memory.{i}"] for i in places), momenta)
+
     def _scan(
-        self, tokens: Tensor, memory: Tensor | None, lengths: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
+        self, tokens: Tensor, memory: Memory | None, lengths: Tensor
+    ) -> tuple[Tensor, Memory | None]:
         """Read `tokens [B, T, 2, H, K]`, pairs of u and q, from the start of a chunk on."""
         u, q = tokens.unbind(2)
-        return self_modifying_scan(
-            u,
-            q,
-            self.memory_init,
-            memory,
-            Gates(self.eta_weight, self.eta_bias, self.alpha_weight, self.alpha_bias),
-            lengths,
-            chunk_size=self.chunk_size,
-            objective=self.objective,
-            read=self.read,
-            decay_to=self.decay_to,
-            eta_max=self.eta_max,
-        )
+        gates = Gates(self.eta_weight, self.eta_bias)
+        if self.options.retention:
+            gates = gates._replace(alpha_weight=self.alpha_weight, alpha_bias=self.alpha_bias)
+        if self.options.momentum:
+            gates = gates._replace(mu_weight=self.mu_weight, mu_bias=self.mu_bias)
+        initial = tuple(self.memory_init)
+        return self_modifying_scan(u, q, initial, memory, gates, lengths, self.scheme)
 
     def _output(self, x: Tensor, reads: Tensor) -> Tensor:
         gate = functional.silu(self.gate_projection(x))

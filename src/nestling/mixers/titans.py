@@ -18,7 +18,7 @@ from nestling.mixers.attention import Attention, rotate
 from nestling.mixers.gradient_memory import State, Titans
 from nestling.mixers.heads import head_width
 from nestling.ops.packing import append_rows, mask_rows, slice_rows
-from nestling.ops.self_modifying import unit_norm
+from nestling.ops.passage import unit_norm
 
 PERSISTENT = 4
 

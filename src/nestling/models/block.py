@@ -44,7 +44,8 @@ def make_mixer(settings: HopeSettings, layer: int) -> Mixer:
     if name == "attention":
         return Attention(d, heads, window=settings.sliding_window, theta=theta)
     if name == "self_modifying":
-        return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width)
+        options = settings.self_modifying
+        return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width, options=options)
     if name in BESIDE:
         return BESIDE[name](
             d,

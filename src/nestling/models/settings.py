@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nestling.memory.level import Level
+from nestling.mixers.self_modifying import SelfModifyingOptions
 
 MIXERS = (
     "self_modifying",
@@ -43,6 +44,8 @@ class HopeSettings:
         sliding_window: tokens that attention sees.
         chunk_size: tokens of a chunk of a memory mixer; the same in training and use.
         conv_width: taps of the local convolution of a memory mixer.
+        self_modifying: what the memories of "self_modifying" are and how they are written; the
+            fields of `SelfModifyingOptions`.
         rope_theta, rms_norm_eps, initializer_range: as usual in the field.
         tie_word_embeddings: the output layer is the embedding.
         pad_token_id, bos_token_id, eos_token_id: ids of special tokens, or None.
@@ -62,6 +65,7 @@ class HopeSettings:
     sliding_window: int = 128
     chunk_size: int = 64
     conv_width: int = 4
+    self_modifying: SelfModifyingOptions = field(default_factory=SelfModifyingOptions)
     rope_theta: float = 10_000.0
     rms_norm_eps: float = 1e-6
     initializer_range: float = 0.02
@@ -78,6 +82,9 @@ class HopeSettings:
         object.__setattr__(self, "levels", levels)
         if not isinstance(self.mixer, str):
             object.__setattr__(self, "mixer", tuple(self.mixer))
+        if isinstance(self.self_modifying, Mapping):
+            options = SelfModifyingOptions.from_dict(self.self_modifying)
+            object.__setattr__(self, "self_modifying", options)
         self._check()
 
     def _check(self) -> None:
@@ -98,6 +105,7 @@ class HopeSettings:
                 f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} "
                 "heads of even width; choose a multiple of twice the number of heads"
             )
+        self.self_modifying.scheme(self.chunk_size)
         mixers = self.mixers
         if len(mixers) != self.num_hidden_layers or set(mixers) - set(MIXERS):
             raise ValueError(
@@ -131,6 +139,7 @@ class HopeSettings:
         """Plain values, ready for JSON."""
         values = asdict(self)
         values["levels"] = [level.to_dict() for level in self.levels]
+        values["self_modifying"] = self.self_modifying.to_dict()
         values["mixer"] = self.mixer if isinstance(self.mixer, str) else list(self.mixer)
         return values
 

@@ -7,8 +7,7 @@ identity or a layer norm. Gradients are those at the state S where the token's c
     S_t = mu_t S_{t-1} - theta_t g_t          W_t = alpha_t W_{t-1} + S_t          y_t = M_t(q_t)
 
 for every matrix W. TTT has alpha = 1 and no momentum (mu = 0). Each gradient is an outer product
-`e_t z_t^T`, so a chunk is a few products: with c_tj, what of token j is left in the memory after
-token t, `W_t = A_t W_0 + B_t S_0 - sum_j c_tj theta_j e_j z_j^T`.
+`e_t z_t^T`, so a chunk is a few products (`nestling.ops.writes`, without the delta decay).
 `gradient_memory_scan` does that; `gradient_memory_loop` is the specification, token by token.
 
 Shapes: B batch, T tokens, H heads, K head width, E width of the MLP, C chunk.
@@ -23,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nestling.ops.decay import decay
 from nestling.ops.packing import mask_rows
+from nestling.ops.writes import Course, Memory
 
 EPS = 1e-6
 
@@ -45,13 +44,6 @@ class Gates(NamedTuple):
     theta: Tensor
     log_alpha: Tensor | None = None
     log_mu: Tensor | None = None
-
-
-class Memory(NamedTuple):
-    """The matrices of a memory and of its momentum, [B, H, out, in] each, first used first."""
-
-    weights: tuple[Tensor, ...]
-    momenta: tuple[Tensor, ...]
 
 
 def gradient_memory_scan(
@@ -94,15 +86,18 @@ def gradient_memory_scan(
         reads = []
         for chunk, (q, k, v, theta, log_alpha, log_mu) in enumerate(zip(*parts, strict=True)):
             assert q is not None and k is not None and v is not None and theta is not None
-            course = _Course(theta, log_alpha, log_mu)
+            log_alpha = torch.zeros_like(theta) if log_alpha is None else log_alpha
+            course = Course(log_alpha, log_mu, delta=False)
             inputs, errors = _gradients(k, v, memory.weights, norm)
             read, weights, momenta = q, [], []
             for place, (z, e, w, s) in enumerate(zip(inputs, errors, *memory, strict=True)):
-                read, w_end, s_end = course(read, z, e, w, s)
+                written = course.writes(z, e, theta, w, s)
+                w_end, s_end = course.end(z, written, w, s)
+                read = course.read(read, z, written, w, s)
                 if place + 1 < len(inputs):
                     read = functional.silu(read)
                 weights.append(torch.where(whole[:, chunk], w_end, w))
-                momenta.append(torch.where(whole[:, chunk], s_end, s))
+                momenta.append(s if s_end is None else torch.where(whole[:, chunk], s_end, s))
             reads.append(q + _normed(read, norm))
             memory = Memory(tuple(weights), tuple(momenta))
         y = torch.cat(reads, 2)[:, :, :tokens].transpose(1, 2)
@@ -116,44 +111,6 @@ def answer(z: Tensor, weights: Sequence[Tensor], norm: Norm | None) -> Tensor:
         h = h @ weight.mT
         h = functional.silu(h) if place + 1 < len(weights) else h
     return z + _normed(h, norm)
-
-
-class _Course:
-    """What becomes of the writes of one chunk: the coefficients A, B and c."""
-
-    def __init__(self, theta: Tensor, log_alpha: Tensor | None, log_mu: Tensor | None) -> None:
-        """theta, log_alpha, log_mu: [B, H, C]."""
-        self.theta = theta
-        zeros = torch.zeros_like(theta)
-        log_alpha = zeros if log_alpha is None else log_alpha
-        log_kept = log_alpha.cumsum(-1)
-        self.kept, self.mixed = log_kept.exp(), decay(log_kept, log_kept)
-        self.carried = self.momentum = None
-        if log_mu is not None:
-            log_moved = log_mu.cumsum(-1)
-            still, moved = decay(log_moved, log_moved), log_moved.exp()
-            self.carried = (self.mixed @ moved[..., None])[..., 0]
-            self.mixed = self.mixed @ still
-            self.momentum = moved[..., -1, None, None], still[..., -1, :]
-
-    def __call__(
-        self, queries: Tensor, z: Tensor, e: Tensor, weight: Tensor, momentum: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Read one matrix with `queries [B, H, C, in]` after every token; its end, its momentum's.
-
-        z [B, H, C, in] and e [B, H, C, out] make the gradients of the chunk.
-        """
-        e = self.theta[..., None] * e
-        read = self.kept[..., None] * (queries @ weight.mT)
-        read = read - ((queries @ z.mT) * self.mixed) @ e
-        end = self.kept[..., -1, None, None] * weight
-        end = end - (self.mixed[..., -1, :, None] * e).mT @ z
-        if self.carried is None or self.momentum is None:
-            return read, end, momentum
-        read = read + self.carried[..., None] * (queries @ momentum.mT)
-        end = end + self.carried[..., -1, None, None] * momentum
-        moved, still = self.momentum
-        return read, end, moved * momentum - (still[..., None] * e).mT @ z
 
 
 def _gradients(

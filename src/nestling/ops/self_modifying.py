@@ -1,213 +1,234 @@
-"""Self-modifying linear memories as one scan over chunks (NL §4.2-4.4, [L 88, 93]).
+"""Self-modifying memories as one scan over chunks (NL §4.2-4.5, [L 83-93]).
 
-Five matrices per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's input u_t into its key,
+Five memories per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's input u_t into its key,
 value, rate and retention and answer its query, and are all written with that key, rate and
-retention. A memory is M = A + D: only D decays, and the anchor A is M's initial value
-(`decay_to="initial"`) or zero, the letter of eq. 88. With S the state at the start of the chunk:
+retention; a sixth, M_q, may make the query. A memory is `M(z) = W z` or, with two matrices,
+`M(z) = z + W_1 silu(W_2 z)`. Every matrix W = A + D: only D decays, and the anchor A is W's
+initial value (`decay_to="initial"`) or zero, the letter of eq. 88. With S the state at the start
+of a chunk:
 
-    k_t = M_k,S u_t / |M_k,S u_t|                      v_t = M_v,S u_t / |M_v,S u_t|
-    alpha_t = exp(-softplus(w_alpha . M_alpha,S u_t + b_alpha))
-    eta_t = min(eta_max sigmoid(w_eta . M_eta,S u_t + b_eta), (1 + alpha_t) / 2)
-    vhat_t = M_S v_t          e_t = M_S k_t - vhat_t   ("l2") or -vhat_t ("dot_product")
-    D <- D (alpha_t I - eta_t k_t k_t^T) - eta_t e_t k_t^T              for every M of the five
+    k_t = M_k,S(u_t) / |M_k,S(u_t)|                    v_t and q_t in the same way
+    alpha_t = exp(-softplus(w_alpha . M_alpha,S(u_t) + b_alpha))
+    eta_t = min(eta_max sigmoid(w_eta . M_eta,S(u_t) + b_eta), (1 + alpha_t) / 2)
+    mu_t = sigmoid(w_mu . u_t + b_mu)              (with it, eta_t is 1 - mu_t times the above)
+    vhat_t = M_S(v_t)     L = 1/2 |M_S(k_t) - vhat_t|^2  ("l2")  or  -<M_S(k_t), vhat_t>
 
-Each memory makes its own target, so its errors are linear in its state, M_S (k_t - v_t), and a
-chunk does the same to all five: D_end = D_S P + M_S G, with the K x K matrices P of what it keeps
-and G of what it writes. `self_modifying_scan` solves for both at once; `self_modifying_loop` is the
-specification, token by token.
+and for every matrix, with z_t what M_S(k_t) gives it to read and eta'_t = eta_t / max(1, |z_t|^2):
+
+    S_t = mu_t S_{t-1} - eta'_t grad L                 (no momentum: mu = 0)
+    D_t = D_{t-1} (alpha_t I - eta'_t z_t z_t^T) + S_t (no delta decay: D_{t-1} alpha_t + S_t)
+
+vhat is a constant in that gradient, and differentiated by an outer one. M_mem and the others may
+have chunks of different sizes: each takes its own snapshot. `self_modifying_scan` solves a chunk at
+once (`nestling.ops.writes`); `self_modifying_loop` is the specification, token by token.
 
 That v has unit length is ours: a free v grows with M_v, which is written with M_v v, so the memory
 feeds back on itself quadratically and can diverge. So is the anchor: with A = 0 every target is
-linear in M, and whatever shrinks all five memories is never undone.
+linear in M, and whatever shrinks all memories is never undone.
 
-Shapes: B batch, T tokens, H heads, K head width, M memories (in the order of `MEMORIES`), C chunk.
+Shapes: B batch, T tokens, H heads, K head width, E width of an MLP, M memories (in the order of
+`MEMORIES`), C tokens of a chunk.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nestling.ops.gated_delta import gated_delta_chunk
 from nestling.ops.packing import mask_rows
-
-MEMORIES = ("k", "v", "eta", "alpha", "mem")
-KEY, VALUE, ETA, ALPHA, MEM = range(len(MEMORIES))
-
-Objective = Literal["l2", "dot_product"]
-Read = Literal["running", "chunk"]
-DecayTo = Literal["initial", "zero"]
-
-
-class Gates(NamedTuple):
-    """Static heads that read a rate and a retention from what M_eta and M_alpha answer."""
-
-    eta_weight: Tensor  # [H, K]
-    eta_bias: Tensor  # [H]
-    alpha_weight: Tensor  # [H, K]
-    alpha_bias: Tensor  # [H]
+from nestling.ops.passage import (
+    ALPHA,
+    ETA,
+    KEY,
+    MEM,
+    QUERY,
+    VALUE,
+    FactoredPassage,
+    Gates,
+    Passage,
+    Scheme,
+    rates,
+    read_tokens,
+    unit_norm,
+)
+from nestling.ops.writes import Memory
 
 
 def self_modifying_scan(
     inputs: Tensor,
     queries: Tensor,
-    initial: Tensor,
-    state: Tensor | None,
+    initial: Sequence[Tensor],
+    state: Memory | None,
     gates: Gates,
     lengths: Tensor,
-    *,
-    chunk_size: int,
-    objective: Objective = "l2",
-    read: Read = "running",
-    decay_to: DecayTo = "initial",
-    eta_max: float = 1.0,
-) -> tuple[Tensor, Tensor | None]:
-    """Read T tokens with five self-modifying memories per head, one chunk at a time (NL §4.3).
+    scheme: Scheme,
+) -> tuple[Tensor, Memory | None]:
+    """Read T tokens with five or six self-modifying memories per head, one chunk at a time.
 
     Args:
         inputs: `u [B, T, H, K]`, left-aligned; row 0 stands at the start of a chunk.
-        queries: `q [B, T, H, K]`.
-        initial: `[H, M, K, K]`, the memories of a fresh sequence; the computation runs in float64
-            if they are float64, else in float32.
-        state: `[B, H, M, K, K]`, what the memories differ by from `initial`; None is fresh.
-        gates: the static heads of rate and retention.
+        queries: `q [B, T, H, K]`, or what M_q makes them of.
+        initial: the matrices of a fresh sequence, `[H, M, K, K]`, or `[H, M, E, K]` and
+            `[H, M, K, E]`, used in this order; M is 6 with M_q, else 5. The computation runs in
+            float64 if they are float64, else in float32.
+        state: the same with B in front, what they differ by from `initial`, and their momentum
+            where there is any; None is fresh.
+        gates: the static heads of rate, retention and momentum.
         lengths: `[B]`; rows at or after a sequence's length are invisible.
-        chunk_size: tokens that share a snapshot.
-        objective: "l2" is 1/2 |M k - vhat|^2, "dot_product" is -<M k, vhat>.
-        read: "running" reads M_mem as it stands after token t, "chunk" at the chunk's start.
-        decay_to: what the retention and the delta decay lead to without writes.
-        eta_max: upper bound of the rate.
+        scheme: how the memories modify themselves.
 
     Returns:
         The reads `[B, T, H, K]`, zero at invisible rows, and the state after each sequence's last
-        whole chunk (the tokens of an unfinished chunk are read but leave no trace); None for None.
+        whole chunk (the tokens of an unfinished chunk are read but leave no trace; of two chunk
+        sizes the larger one counts); None for None.
     """
-    batch, tokens, _, width = inputs.shape
-    chunks = max(1, -(-tokens // chunk_size))
-    dtype = torch.promote_types(initial.dtype, torch.float32)
+    batch, tokens = inputs.shape[:2]
+    step, chunk = min(scheme.chunk_sizes), max(scheme.chunk_sizes)
+    steps = max(1, -(-tokens // step))
+    dtype = torch.promote_types(initial[0].dtype, torch.float32)
 
     def split(x: Tensor) -> tuple[Tensor, ...]:
-        x = functional.pad(x, (0, 0, 0, 0, 0, chunks * chunk_size - tokens))
-        x = x.unflatten(1, (chunks, chunk_size)).permute(1, 0, 3, 2, 4)
-        return x.contiguous().unbind()
+        """[B, T, H, K] -> steps of [B, H, C, K]."""
+        x = functional.pad(mask_rows(x, lengths).to(dtype), (0, 0, 0, 0, 0, steps * step - tokens))
+        return x.unflatten(1, (steps, step)).permute(1, 0, 3, 2, 4).contiguous().unbind()
 
     # Autocast would round the state to half precision at every chunk.
     with torch.autocast(inputs.device.type, enabled=False):
-        inputs, queries = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
-        # Padding stands behind a sequence's last token, so only an unfinished chunk holds any, and
-        # such a chunk is not kept: invisible tokens need no masks of their own.
-        ends = chunk_size * torch.arange(1, chunks + 1, device=lengths.device)
-        whole = (ends <= lengths[:, None]).view(batch, chunks, 1, 1, 1)
-        gate_weight = torch.stack([gates.eta_weight, gates.alpha_weight], 1).to(dtype)
-        gate_bias = torch.stack([gates.eta_bias, gates.alpha_bias], -1).to(dtype)
-        initial = initial.to(dtype)
-        anchor, decaying = _anchor_and_decaying(initial, state, batch, decay_to)
-        # What a chunk that is not kept does: keep all, write nothing.
-        untouched = torch.eye(2 * width, width, dtype=dtype, device=initial.device)
-
+        gates = gates.to(dtype)
+        anchor, now = _anchor_and_decaying(initial, state, batch, gates, scheme)
+        written = scheme.written(initial[0].shape[1], inputs.device)
+        factored = len(initial) == 1 and scheme.delta and gates.mu_weight is None
+        kind = FactoredPassage if factored else Passage
+        kept, snapshot = now, anchor
         reads = []
-        for chunk, (u, q) in enumerate(zip(split(inputs), split(queries), strict=True)):
-            memory = anchor + decaying
-            # One split instead of slices: its backward fills the gradient only once.
-            m_k_v, m_eta_alpha, m_mem = memory.split((2, 2, 1), dim=2)
-            k, v = (unit_norm(x) for x in (u @ m_k_v.flatten(2, 3).mT).chunk(2, dim=-1))
-            gate_rows = (gate_weight[:, :, None] @ m_eta_alpha).squeeze(-2)
-            gate_logits = u @ gate_rows.mT + gate_bias[:, None]
-            eta, log_alpha = _rates(*gate_logits.unbind(-1), eta_max)
-            factors, running = gated_delta_chunk(
-                k, _error(k, v, objective), log_alpha, eta, q if read == "running" else None
-            )
-            if running is None:
-                reads.append(q @ m_mem.squeeze(2).mT)
-            else:
-                kept, written = running.chunk(2, dim=-1)
-                kept = q @ anchor[:, MEM].mT + kept @ decaying[:, :, MEM].mT
-                reads.append(kept + written @ m_mem.squeeze(2).mT)
-
-            if state is not None:
-                factors = torch.where(whole[:, chunk], factors, untouched)
-            elif chunk == chunks - 1:
+        for place, (u, q) in enumerate(zip(split(inputs), split(queries), strict=True)):
+            due = scheme.due(place * step, initial[0].shape[1], inputs.device)
+            memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
+            snapshot = memory if due is None else _where(due, memory, snapshot)
+            tokens_of_step = read_tokens(u, q, snapshot, gates, scheme.eta_max)
+            passage = kind(tokens_of_step, snapshot, now, scheme)
+            reads.append(passage.read(anchor))
+            if state is None and place + 1 == steps:
                 break
-            kept, written = factors.chunk(2, dim=-2)
-            decaying = decaying.flatten(2, 3) @ kept + memory.flatten(2, 3) @ written
-            decaying = decaying.unflatten(2, (len(MEMORIES), width))
+            now = _write(passage.end(), now, written)
+            # Padding stands behind a sequence's last token, so only an unfinished chunk holds any,
+            # and such a chunk is not kept: invisible tokens need no masks of their own.
+            if state is not None and (place + 1) * step % chunk == 0:
+                kept = _write(now, kept, ((place + 1) * step <= lengths).view(-1, 1, 1, 1, 1))
         y = torch.cat(reads, 2)[:, :, :tokens].transpose(1, 2)
-        return y, None if state is None else decaying + (anchor - initial)
+        return y, None if state is None else _as_state(kept, anchor, initial)
 
 
 def self_modifying_loop(
     inputs: Tensor,
     queries: Tensor,
-    initial: Tensor,
-    state: Tensor | None,
+    initial: Sequence[Tensor],
+    state: Memory | None,
     gates: Gates,
     lengths: Tensor,
-    *,
-    chunk_size: int,
-    objective: Objective = "l2",
-    read: Read = "running",
-    decay_to: DecayTo = "initial",
-    eta_max: float = 1.0,
-) -> tuple[Tensor, Tensor | None]:
-    """Do what `self_modifying_scan` does, token by token: its specification."""
-    initial = initial.to(torch.promote_types(initial.dtype, torch.float32))
-    inputs, queries = (mask_rows(x, lengths).to(initial.dtype) for x in (inputs, queries))
-    anchor, decaying = _anchor_and_decaying(initial, state, len(inputs), decay_to)
+    scheme: Scheme,
+) -> tuple[Tensor, Memory | None]:
+    """Do what `self_modifying_scan` does, token by token, with gradients by autograd."""
+    dtype = torch.promote_types(initial[0].dtype, torch.float32)
+    inputs, queries = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
+    anchor, now = _anchor_and_decaying(initial, state, len(inputs), gates, scheme)
+    memories, device = initial[0].shape[1], inputs.device
+    written = scheme.written(memories, device)
+    kept, snapshot = now, anchor
     reads = []
-    for start in range(0, inputs.shape[1], chunk_size):
-        before, snapshot = decaying, anchor + decaying
-        for t in range(start, min(start + chunk_size, inputs.shape[1])):
-            visible = (t < lengths)[:, None, None]
-            k, v, for_eta, for_alpha = (
-                _matvec(snapshot[:, :, memory], inputs[:, t]) for memory in (KEY, VALUE, ETA, ALPHA)
-            )
-            k, v = unit_norm(k), unit_norm(v)
-            eta, log_alpha = _rates(
-                (for_eta * gates.eta_weight).sum(-1) + gates.eta_bias,
-                (for_alpha * gates.alpha_weight).sum(-1) + gates.alpha_bias,
-                eta_max,
-            )
-            eta, alpha = eta[..., None, None, None], log_alpha.exp()[..., None, None, None]
+    for t in range(inputs.shape[1]):
+        due = scheme.due(t, memories, device)
+        memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
+        snapshot = memory if due is None else _where(due, memory, snapshot)
+        # What the memories make of the token: [B, H, M, K].
+        made = _answers(snapshot, inputs[:, t, :, None])
+        k, v = unit_norm(made[:, :, KEY]), unit_norm(made[:, :, VALUE])
+        q = queries[:, t]
+        if memories > QUERY:
+            q = unit_norm(_answers(snapshot, q[:, :, None])[:, :, QUERY])
+        for_eta = (made[:, :, ETA] * gates.eta_weight).sum(-1) + gates.eta_bias
+        for_alpha = for_mu = None
+        if gates.alpha_weight is not None and gates.alpha_bias is not None:
+            for_alpha = (made[:, :, ALPHA] * gates.alpha_weight).sum(-1) + gates.alpha_bias
+        if gates.mu_weight is not None and gates.mu_bias is not None:
+            for_mu = (inputs[:, t] * gates.mu_weight).sum(-1) + gates.mu_bias
+        eta, log_alpha, log_mu = rates(for_eta, for_alpha, for_mu, scheme.eta_max)
 
-            k_of_each, v_of_each = k[:, :, None], v[:, :, None]
-            vhat = _matvec(snapshot, v_of_each)
-            error = _error(_matvec(snapshot, k_of_each), vhat, objective)
-            change = _matvec(decaying, k_of_each) + error
-            written = alpha * decaying - eta * change[..., :, None] * k_of_each[..., None, :]
-            decaying = torch.where(visible[..., None, None], written, decaying)
+        target = _answers(snapshot, v[:, :, None])
+        with torch.enable_grad():
+            # Copies, so that only they are differentiated and neither the target nor the key is.
+            at = [w.clone() if w.requires_grad else w.clone().requires_grad_() for w in snapshot]
+            answer = _answers(at, k[:, :, None])
+            if scheme.objective == "l2":
+                loss = (answer - target).square().sum() / 2
+            else:
+                loss = -(answer * target).sum()
+            slopes = torch.autograd.grad(loss, at, create_graph=True)
+        z = k[:, :, None].expand_as(target)
+        weights, momenta = [], []
+        for place, slope in enumerate(slopes):
+            rate = (eta[..., None] / z.square().sum(-1).clamp(min=1.0))[..., None, None]
+            decaying = now.weights[place]
+            change = -rate * slope
+            if log_mu is not None:
+                change = log_mu.exp()[..., None, None, None] * now.momenta[place] + change
+                momenta.append(change)
+            if scheme.delta:
+                change = change - rate * (decaying @ z[..., None]) @ z[..., None, :]
+            weights.append(log_alpha.exp()[..., None, None, None] * decaying + change)
+            z = functional.silu((snapshot[place] @ z[..., None]).squeeze(-1))
+        visible = t < lengths
+        end = _write(Memory(tuple(weights), tuple(momenta)), now, written)
+        now = _write(end, now, visible.view(-1, 1, 1, 1, 1))
+        reader = snapshot
+        if scheme.read == "running":
+            reader = [a + d for a, d in zip(anchor, now.weights, strict=True)]
+        read = _answers(reader, q[:, :, None])[:, :, MEM]
+        reads.append(torch.where(visible[:, None, None], read, 0))
+        if (t + 1) % max(scheme.chunk_sizes) == 0:
+            kept = _write(now, kept, visible.view(-1, 1, 1, 1, 1))
+    y = torch.stack(reads, 1)
+    return y, None if state is None else _as_state(kept, anchor, initial)
 
-            reader = anchor + decaying if read == "running" else snapshot
-            reads.append(torch.where(visible, _matvec(reader[:, :, MEM], queries[:, t]), 0))
-        whole = (start + chunk_size <= lengths)[:, None, None, None, None]
-        decaying = torch.where(whole, decaying, before)
-    return torch.stack(reads, 1), None if state is None else decaying + (anchor - initial)
 
-
-def unit_norm(x: Tensor) -> Tensor:
-    """Scale the last dimension to length 1, smoothly to 0 below a length of about 1e-3."""
-    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+def _answers(weights: Sequence[Tensor], z: Tensor) -> Tensor:
+    """What every memory answers to one token z [B, H, 1 or M, K]: [B, H, M, K]."""
+    h = (weights[0] @ z[..., None]).squeeze(-1)
+    if len(weights) == 1:
+        return h
+    return z + (weights[1] @ functional.silu(h)[..., None]).squeeze(-1)
 
 
 def _anchor_and_decaying(
-    initial: Tensor, state: Tensor | None, batch: int, decay_to: DecayTo
-) -> tuple[Tensor, Tensor]:
-    """Return A `[H, M, K, K]`, where the memories decay to, and their rest D `[B, H, M, K, K]`."""
-    deviation = initial.new_zeros(batch, *initial.shape) if state is None else state.to(initial)
-    if decay_to == "initial":
-        return initial, deviation
-    return torch.zeros_like(initial), initial + deviation
+    initial: Sequence[Tensor], state: Memory | None, batch: int, gates: Gates, scheme: Scheme
+) -> tuple[tuple[Tensor, ...], Memory]:
+    """Where the matrices decay to, A `[H, M, ...]`; their rest D and momentum `[B, H, M, ...]`."""
+    dtype = torch.promote_types(initial[0].dtype, torch.float32)
+    initial = tuple(weight.to(dtype) for weight in initial)
+    zeros = tuple(weight.new_zeros(batch, *weight.shape) for weight in initial)
+    rest, momenta = zeros, zeros if gates.mu_weight is not None else ()
+    if state is not None:
+        rest = tuple(x.to(dtype) for x in state.weights)
+        momenta = tuple(x.to(dtype) for x in state.momenta)
+    if scheme.decay_to == "initial":
+        return initial, Memory(rest, momenta)
+    rest = tuple(weight + x for weight, x in zip(initial, rest, strict=True))
+    return tuple(map(torch.zeros_like, initial)), Memory(rest, momenta)
 
 
-def _rates(eta_logit: Tensor, alpha_logit: Tensor, eta_max: float) -> tuple[Tensor, Tensor]:
-    """Return the rate, bounded for stable writes (NL §4.6), and the logarithm of the retention."""
-    log_alpha = -functional.softplus(alpha_logit)
-    return torch.minimum(eta_max * eta_logit.sigmoid(), (1 + log_alpha.exp()) / 2), log_alpha
+def _as_state(memory: Memory, anchor: Sequence[Tensor], initial: Sequence[Tensor]) -> Memory:
+    """What the matrices differ by from the initial ones."""
+    weights = zip(memory.weights, anchor, initial, strict=True)
+    return Memory(tuple(d + (a - first) for d, a, first in weights), memory.momenta)
 
 
-def _error(predicted: Tensor, target: Tensor, objective: Objective) -> Tensor:
-    return predicted - target if objective == "l2" else -target
+def _where(mask: Tensor, new: Sequence[Tensor], old: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(torch.where(mask, x, y) for x, y in zip(new, old, strict=True))
 
 
-def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
-    return (matrix @ vector[..., None]).squeeze(-1)
+def _write(new: Memory, old: Memory, mask: Tensor | None) -> Memory:
+    """The new memory where the mask holds, everywhere for None."""
+    if mask is None:
+        return new
+    return Memory(_where(mask, new.weights, old.weights), _where(mask, new.momenta, old.momenta))
