@@ -1,13 +1,24 @@
 """A table is listed, run at its scale and printed beside the paper's."""
 
+import gzip
 import json
 
 import pytest
 from typer.testing import CliRunner
 
 from nestling.cli import app
-from nestling.evaluation import formal_languages, mad, sequence_tasks
-from nestling.evaluation.reproduction_tables import formal_languages_table, mad_table
+from nestling.evaluation import (
+    ablation,
+    formal_languages,
+    language_modeling,
+    mad,
+    sequence_tasks,
+)
+from nestling.evaluation.reproduction_tables import (
+    ablation_table,
+    formal_languages_table,
+    mad_table,
+)
 from nestling.evaluation.reproductions import REPRODUCTIONS
 
 runner = CliRunner()
@@ -27,9 +38,11 @@ def test_the_list_says_what_there_is_and_what_it_takes():
         (["table 99"], "there is no table"),
         (["mad", "--only", "lstm"], "the models are"),
         (["mad", "--seeds", "0"], "--seeds"),
+        (["ablation"], "NESTLING_DATA"),
     ],
 )
-def test_what_cannot_be_run_is_named(arguments, message):
+def test_what_cannot_be_run_is_named(arguments, message, monkeypatch):
+    monkeypatch.delenv("NESTLING_DATA", raising=False)
     shown = runner.invoke(app, ["reproduce", *arguments])
     assert shown.exit_code != 0 and message in shown.output
 
@@ -48,6 +61,29 @@ def test_a_table_is_run_and_stands_beside_the_papers(tmp_path, monkeypatch):
     assert "in the paper" in shown.stdout and REPRODUCTIONS["mad"].scale in shown.stdout
     rows = json.loads((tmp_path / "mad.json").read_text())["rows"]
     assert {row["task"] for row in rows} == set(mad.TASKS)
+
+
+def test_the_ablation_is_trained_on_data_and_stands_beside_the_papers(tmp_path, monkeypatch):
+    (tmp_path / "lm").mkdir()
+    for name in ("train", "valid"):
+        with gzip.open(tmp_path / "lm" / f"wikitext2_{name}.txt.gz", "wt") as file:
+            file.write("the cat sat on the mat and the dog lay by the door. " * 200)
+    monkeypatch.setattr(ablation, "TOKENS", 1024)  # one step
+    monkeypatch.setattr(language_modeling, "VOCABULARY", 300)
+    shown = runner.invoke(
+        app,
+        ["reproduce", "ablation", "--seeds", "1", "--only", "hope", "--only", "static q"]
+        + ["--data", str(tmp_path), "--run", str(tmp_path / "runs.jsonl"), "--out", str(tmp_path)],
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "12.19" in shown.stdout and "-0.4 %" in shown.stdout
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == ["hope", "static q"]
+    assert rows[0]["perplexity"] != rows[1]["perplexity"]
+
+
+def test_a_variant_alone_is_compared_with_nothing():
+    assert "– |" in ablation_table([{"model": "static q", "seed": 0, "perplexity": 9.0}])
 
 
 def test_tables_give_percent_and_the_range_over_seeds():

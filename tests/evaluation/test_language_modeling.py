@@ -3,13 +3,28 @@
 import pytest
 
 from nestling.evaluation import language_modeling as lm
+from nestling.evaluation.ablation import VARIANTS
 from nestling.models.presets import parameter_count
 
 
-@pytest.mark.parametrize("name", lm.MODELS)
-def test_all_models_have_the_parameters_of_the_transformer(name):
+@pytest.mark.parametrize("variants", [lm.MODELS, VARIANTS], ids=["models", "ablation"])
+def test_all_models_have_the_parameters_of_the_transformer(variants):
     wanted = parameter_count(lm.settings_of("transformer"))
-    assert parameter_count(lm.settings_of(name)) == pytest.approx(wanted, rel=0.002)
+    for name in variants:
+        found = parameter_count(lm.settings_of(name, variants))
+        assert found == pytest.approx(wanted, rel=0.002), name
+
+
+def test_every_variant_of_hope_is_another_model_that_lacks_one_part():
+    whole = VARIANTS["hope"]["self_modifying"]
+    for name, variant in VARIANTS.items():
+        parts = variant.get("self_modifying", {})
+        differing = {part for part in whole | parts if whole.get(part) != parts.get(part)}
+        if name in ("hope", "without CMS"):
+            assert not differing
+        elif name != "transformer":
+            assert len(differing) == 1, name
+    assert not any(level.is_written for level in VARIANTS["without CMS"]["levels"])
 
 
 def test_the_transformer_writes_nothing_and_hope_does():
@@ -25,7 +40,7 @@ def test_a_small_comparison_gives_a_row_for_every_model(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(lm, "CORPORA", {"tiny": (("train.txt",), ("valid.txt",))})
     monkeypatch.setattr(lm, "VOCABULARY", 300)
-    monkeypatch.setattr(lm, "settings_of", lambda name: small(name))
+    monkeypatch.setattr(lm, "settings_of", small)
     run = tmp_path / "runs.jsonl"
 
     def measured():
@@ -44,7 +59,7 @@ def test_a_small_comparison_gives_a_row_for_every_model(tmp_path, monkeypatch):
     assert all(1 < row["perplexity"] < 400 for row in rows)
 
 
-def small(name):
+def small(name, variants=lm.MODELS):
     return lm.replace(
         lm.HopeSettings(
             vocab_size=300,
@@ -54,5 +69,5 @@ def small(name):
             num_attention_heads=2,
             chunk_size=16,
         ),
-        **lm.MODELS[name],
+        **variants[name],
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nestling.cli.common import chosen, clear_errors
+from nestling.cli.common import Data, chosen, clear_errors, data_folder
 from nestling.cli.evaluate import Out, Run, Seeds, measure
 
 
@@ -22,6 +22,7 @@ def reproduce(
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
     seeds: Seeds = 3,
+    data: Data = None,
     run: Run = None,
     out: Out = Path("results"),
 ) -> None:
@@ -39,6 +40,7 @@ def reproduce(
             raise ValueError(f"name a table, one of {', '.join(REPRODUCTIONS)}, or use --list")
         known = reproduction(table)
         models = chosen(only, known.models, "models")
+        needed = {"data": data_folder(data)} if known.needs_data else {}
         rows = measure(
             table,
             lambda progress: known.measure(
@@ -46,6 +48,7 @@ def reproduce(
                 seeds=range(seeds),
                 run_file=run or Path("runs") / f"{table}.jsonl",
                 progress=progress,
+                **needed,
             ),
             out,
             quiet=True,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,7 +37,10 @@ CORPORA = {
 }
 VOCABULARY = 4096
 WRITTEN = (Level(period=32, rate=1.0),)
-MODELS: dict[str, dict[str, Any]] = {
+Variants = Mapping[str, Mapping[str, Any]]
+"""Models by name, each with the settings in which it differs from the others."""
+
+MODELS: Variants = {
     "transformer": {"mixer": "attention", "levels": (Level(period=0),)},
     "hope-attention": {"mixer": "attention", "levels": WRITTEN},
     "hope": {"mixer": "self_modifying", "levels": WRITTEN},
@@ -49,19 +52,19 @@ MODELS: dict[str, dict[str, Any]] = {
 PLACES = (16, 64, 256)
 
 
-def settings_of(name: str, width: int = 192, layers: int = 4) -> HopeSettings:
-    """One of `MODELS`, with the MLP width chosen so that the parameters match the Transformer's."""
+def settings_of(name: str, variants: Variants = MODELS) -> HopeSettings:
+    """One of the variants, its MLPs as wide as it takes to have the Transformer's parameters."""
     base = HopeSettings(
         vocab_size=VOCABULARY,
-        hidden_size=width,
+        hidden_size=192,
         intermediate_size=512,
-        num_hidden_layers=layers,
+        num_hidden_layers=4,
         num_attention_heads=4,
         sliding_window=256,
         chunk_size=32,
     )
     return matched(
-        replace(base, **MODELS[name]), parameter_count(replace(base, **MODELS["transformer"]))
+        replace(base, **variants[name]), parameter_count(replace(base, **MODELS["transformer"]))
     )
 
 
@@ -78,7 +81,8 @@ def measure_language_modeling(
     data: Path,
     *,
     corpora: Sequence[str] = ("wikitext2",),
-    models: Sequence[str] = tuple(MODELS),
+    variants: Variants = MODELS,
+    models: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     tokens: int = 1_000_000,
     length: int = 256,
@@ -90,6 +94,7 @@ def measure_language_modeling(
 
     Args:
         data: folder that holds `lm/` and `domains/`.
+        variants: the models there are; `models` names some of them, None means all.
         tokens: training tokens of each model.
         run_file: of finished runs; a later start goes on from it.
     """
@@ -102,9 +107,11 @@ def measure_language_modeling(
         train = encode(tokenizer, train_texts)
         validation = encode(tokenizer, read_texts(validation_files, data))
         for seed in seeds:
-            for name in models:
+            for name in models or tuple(variants):
+                settings = settings_of(name, variants)
 
                 def measured(
+                    settings: HopeSettings = settings,
                     name: str = name,
                     seed: int = seed,
                     corpus: str = corpus,
@@ -112,7 +119,7 @@ def measure_language_modeling(
                     validation: Tensor = validation,
                 ) -> Row:
                     report = _reporter(progress, corpus, name, seed)
-                    return _train_and_ask(name, seed, train, validation, course, report)
+                    return _train_and_ask(settings, seed, train, validation, course, report)
 
                 row = finished({"data": corpus, "model": name, "seed": seed}, measured)
                 progress("  ".join(f"{key} {value}" for key, value in row.items()))
@@ -120,14 +127,13 @@ def measure_language_modeling(
 
 
 def _train_and_ask(
-    name: str,
+    settings: HopeSettings,
     seed: int,
     train: Tensor,
     validation: Tensor,
     course: Course,
     report: Callable[[int, dict[str, float]], None],
 ) -> Row:
-    settings = settings_of(name)
     learn = any(level.is_written for level in settings.levels)
     options = TextOptions(batch=course.batch, length=course.length, learn=learn)
     steps = course.tokens // (course.batch * course.length)

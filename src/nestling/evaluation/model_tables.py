@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nestling.evaluation import published
 from nestling.evaluation.results import Row
 from nestling.evaluation.tables import (
     column_values,
@@ -116,6 +117,7 @@ def language_modeling_table(rows: Sequence[Row]) -> str:
                 seeds_of(of_model),
                 mean_spread(column_values(of_model, "perplexity"), digits=2),
                 mean_spread(column_values(of_model, "carried_perplexity"), digits=2),
+                published.LANGUAGE_MODELING.get(model, "–"),
                 *(mean_range(column_values(of_model, place)) for place in places),
             )
             for (model, parameters, tokens), of_model in best_first
@@ -127,13 +129,14 @@ def language_modeling_table(rows: Sequence[Row]) -> str:
             "seeds",
             "perplexity (mean ± sd)",
             "the same, state carried",
+            "paper, 760M",
             *(
                 f"loss, places {place.removeprefix('fresh_loss_').replace('_', '–')}"
                 for place in places
             ),
         )
         parts.append(
-            f"**{data}**\n\n{markdown_table(headers, lines, 'lrrrrr' + 'r' * len(places))}"
+            f"**{data}**\n\n{markdown_table(headers, lines, 'lrrrrrr' + 'r' * len(places))}"
         )
     return "\n\n".join(parts)
 

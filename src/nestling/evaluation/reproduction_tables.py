@@ -11,6 +11,7 @@ from nestling.evaluation.tables import (
     column_values,
     group_rows,
     markdown_table,
+    mean_spread,
     seeds_of,
     table,
 )
@@ -62,6 +63,36 @@ def mad_table(rows: Sequence[Row]) -> str:
 def mqar_table(rows: Sequence[Row]) -> str:
     """One line per model, best average first."""
     return _tasks_table(rows, {})
+
+
+@table("ablation")
+def ablation_table(rows: Sequence[Row]) -> str:
+    """One line per variant: perplexity and what is lost beside the whole Hope, ours and theirs."""
+    groups = {model: of_model for (model,), of_model in group_rows(rows, "model").items()}
+    ours = {
+        model: statistics.fmean(column_values(found, "perplexity"))
+        for model, found in groups.items()
+    }
+    lines = [
+        (
+            variant,
+            seeds_of(found),
+            mean_spread(column_values(found, "perplexity"), digits=2),
+            _against(ours, variant),
+            published.ABLATION.get(variant, "–"),
+            _against(published.ABLATION, variant),
+        )
+        for variant, found in groups.items()
+    ]
+    headers = ("variant", "seeds", "perplexity (mean ± sd)", "to Hope", "in the paper", "to Hope")
+    return markdown_table(headers, lines, "lrrrrr")
+
+
+def _against(perplexities: Mapping[str, float], variant: str) -> str:
+    """How much more perplexity than the whole Hope, where both are known."""
+    if not {"hope", variant} <= set(perplexities):
+        return "–"
+    return f"{100 * (perplexities[variant] / perplexities['hope'] - 1):+.1f} %"
 
 
 def _tasks_table(rows: Sequence[Row], paper: Mapping[str, Mapping[str, float]]) -> str:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from nestling.evaluation import formal_languages, mad, mqar
+from nestling.evaluation import ablation, formal_languages, language_modeling, mad, mqar
 from nestling.evaluation.rows import Row
 from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
 Measure = Callable[..., Iterator[Row]]
-"""(models, seeds, run_file, progress, all by name) -> rows."""
+"""(models, seeds, run_file, progress, and data where it is needed, all by name) -> rows."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A published table: `source` as NL cites it, our `scale`, what it `takes` on two cores."""
+    """A published table: `source` as NL cites it, our `scale`, what it `takes` on two cores.
+
+    `needs_data` says that it is trained on the datasets.
+    """
 
     title: str
     source: str
@@ -24,6 +27,7 @@ class Reproduction:
     takes: str
     models: tuple[str, ...]
     measure: Measure
+    needs_data: bool = False
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {
@@ -50,6 +54,24 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "about 3 hours for 3 seeds",
         tuple(PEERS),
         partial(measure_tasks, mqar.TASKS),
+    ),
+    "language_modeling": Reproduction(
+        "Language modelling",
+        "[L] Table 2, 760M parameters and 30B tokens",
+        "WikiText-2, 2.6M parameters, 300,000 tokens in windows of 256",
+        "about 3 hours for 3 seeds",
+        tuple(language_modeling.MODELS),
+        partial(language_modeling.measure_language_modeling, tokens=ablation.TOKENS),
+        needs_data=True,
+    ),
+    "ablation": Reproduction(
+        "Hope without its parts",
+        "[L] Table 6, 1.3B parameters and 100B tokens",
+        "WikiText-2, 2.6M parameters, 300,000 tokens in windows of 256",
+        "about 3 hours for 3 seeds",
+        tuple(ablation.VARIANTS),
+        ablation.measure_ablation,
+        needs_data=True,
     ),
 }
 
