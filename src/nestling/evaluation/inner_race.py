@@ -127,6 +127,7 @@ def measure_inner_race(
     finished = Finished(run_file, course)
     bundle = bundle or load_bundle()
     dialogue = bundle.dialogue
+    body = bundle.model_hash[:12]  # a race on another body is another race
 
     def train(rule: str, rate: float, seed: int, until: int) -> tuple[Hope, float]:
         """The model after some steps, and the mean loss of the last quarter of them."""
@@ -167,7 +168,8 @@ def measure_inner_race(
         def measured() -> Row:
             return {"loss": loss_or_diverged(train(rule, rate, seeds[0], course.trial)[1])}
 
-        return finished({"rule": rule, "rate": rate, "trial": course.trial}, measured)["loss"]
+        key = {"body": body, "rule": rule, "rate": rate, "trial": course.trial}
+        return finished(key, measured)["loss"]
 
     for rule in rules:
         rate, _ = best_rate(RULES[rule].rates, partial(trial, rule), extensions=2)
@@ -181,7 +183,8 @@ def measure_inner_race(
                     values |= {f"{facts}/recalled": told, f"{facts}/refused": refused}
                 return values
 
-            row = finished({"rule": rule, "rate": rate, "seed": seed}, measured)
+            key = {"body": body, "rule": rule, "rate": rate, "seed": seed}
+            row = finished(key, measured)
             progress("  ".join(f"{key} {value}" for key, value in row.items()))
             for facts in course.facts:
                 yield {
