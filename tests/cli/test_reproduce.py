@@ -18,6 +18,7 @@ from nestling.evaluation.reproduction_tables import (
     ablation_table,
     formal_languages_table,
     mad_table,
+    needles_table,
 )
 from nestling.evaluation.reproductions import REPRODUCTIONS
 
@@ -104,3 +105,15 @@ def test_tables_give_percent_and_the_range_over_seeds():
     lines = mad_table(rows).splitlines()
     assert lines[2].startswith("| hope") and lines[2].endswith("75.0 |")
     assert lines[3].startswith("| *in the paper*")
+
+
+def test_needles_stand_by_length_beside_the_papers():
+    rows = [
+        {"model": "hope", "kind": kind, "length": length, "seed": 0, "accuracy": 0.5}
+        for kind in ("single", "multi-value")
+        for length in (1024, 16384)
+    ]
+    shown = needles_table(rows)
+    assert "| hope | 1 | 50.0 | 50.0 |" in shown
+    assert "| *in the paper* |  |  | *78.2* |" in shown and "*11.4*" in shown
+    assert shown.index("**single**") < shown.index("**multi-value**")

@@ -31,7 +31,7 @@ def test_a_size_below_one_is_explained(name, value):
             {"hidden_size": 20, "num_attention_heads": 4},
             "hidden_size 20 does not divide into 4 heads of even width; choose a multiple of twice",
         ),
-        ({"mixer": "lstm"}, r"mixer is one of \('self_modifying', .*\), .* got 'lstm'"),
+        ({"mixer": "lstm"}, r"mixer is one of \('self_modifying', .*\) or 'fla:' .* got 'lstm'"),
         (
             {"mixer": ("attention", "lstm"), "num_hidden_layers": 2},
             "or one of them for each of the 2 blocks, got .*'lstm'",

@@ -43,3 +43,30 @@ ABLATION: dict[str, float] = {
     "static v": 13.90,
     "static q": 12.19,
 }
+
+# Model -> kind -> tokens of the document -> accuracy; "single" is RULER's second kind, a number in
+# essays ([L] Table 1).
+NEEDLES: dict[str, dict[str, dict[int, float]]] = {
+    model: {
+        kind: dict(zip((4096, 8192, 16384), numbers, strict=True))
+        for kind, numbers in zip(
+            ("single", "multi-key", "multi-query", "multi-value"), rows, strict=True
+        )
+    }
+    for model, rows in {
+        "transformer": (
+            (100.0, 98.8, 94.2),
+            (79.4, 83.0, 61.4),
+            (58.9, 48.0, 29.8),
+            (37.5, 34.1, 21.5),
+        ),
+        "hope-attention": (
+            (100.0, 98.4, 94.4),
+            (80.2, 84.8, 60.8),
+            (60.4, 47.8, 30.6),
+            (35.2, 34.4, 24.8),
+        ),
+        "titans": ((99.6, 84.6, 75.4), (26.4, 23.6, 8.2), (22.8, 19.8, 9.4), (24.6, 15.1, 8.2)),
+        "hope": ((99.2, 88.4, 78.2), (29.4, 24.8, 14.8), (31.7, 24.8, 14.2), (31.4, 17.2, 11.4)),
+    }.items()
+}

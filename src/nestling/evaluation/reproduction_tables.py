@@ -65,6 +65,18 @@ def mqar_table(rows: Sequence[Row]) -> str:
     return _tasks_table(rows, {})
 
 
+@table("needles")
+def needles_table(rows: Sequence[Row]) -> str:
+    """One table per kind of needle: answers found by length; below each of ours the paper's."""
+    return _lengths_tables(rows, published.NEEDLES)
+
+
+@table("babilong")
+def babilong_table(rows: Sequence[Row]) -> str:
+    """One table per task: answers right by length."""
+    return _lengths_tables(rows, {})
+
+
 @table("ablation")
 def ablation_table(rows: Sequence[Row]) -> str:
     """One line per variant: perplexity and what is lost beside the whole Hope, ours and theirs."""
@@ -93,6 +105,26 @@ def _against(perplexities: Mapping[str, float], variant: str) -> str:
     if not {"hope", variant} <= set(perplexities):
         return "–"
     return f"{100 * (perplexities[variant] / perplexities['hope'] - 1):+.1f} %"
+
+
+def _lengths_tables(
+    rows: Sequence[Row], paper: Mapping[str, Mapping[str, Mapping[int, float]]]
+) -> str:
+    parts = []
+    for (kind,), of_kind in group_rows(rows, "kind").items():
+        lengths = sorted({row["length"] for row in of_kind})
+        lines: list[tuple[object, ...]] = []
+        for (model,), of_model in group_rows(of_kind, "model").items():
+            found = group_rows(of_model, "length")
+            cells = [_percent(column_values(found.get((n,), []), "accuracy")) for n in lengths]
+            lines.append((model, seeds_of(of_model), *cells))
+            if theirs := paper.get(model, {}).get(kind):
+                numbers = (f"*{theirs[n]:g}*" if n in theirs else "" for n in lengths)
+                lines.append(("*in the paper*", "", *numbers))
+        headers = ("model", "seeds", *(f"{n:,} tokens" for n in lengths))
+        table = markdown_table(headers, lines, "lr" + "r" * len(lengths))
+        parts.append(f"**{kind}**\n\n{table}")
+    return "\n\n".join(parts)
 
 
 def _tasks_table(rows: Sequence[Row], paper: Mapping[str, Mapping[str, float]]) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from nestling.evaluation import ablation, formal_languages, language_modeling, mad, mqar
+from nestling.evaluation import (
+    ablation,
+    formal_languages,
+    language_modeling,
+    long_context,
+    mad,
+    mqar,
+)
 from nestling.evaluation.rows import Row
 from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
@@ -54,6 +61,26 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "about 3 hours for 3 seeds",
         tuple(PEERS),
         partial(measure_tasks, mqar.TASKS),
+    ),
+    "needles": Reproduction(
+        "Needles in real books",
+        "[L] Table 1, after RULER (Hsieh et al. 2024)",
+        "two blocks of width 128, trained for this on documents of up to 512 tokens, asked in up "
+        "to 32,768",
+        "about 3 hours for 3 seeds",
+        long_context.MODELS_ASKED,
+        long_context.measure_needles,
+        needs_data=True,
+    ),
+    "babilong": Reproduction(
+        "Stories of bAbI in book text",
+        "[L] Figure 9, after BABILong (Kuratov et al. 2024)",
+        "two blocks of width 128, trained for this on documents of up to 512 tokens, asked in up "
+        "to 32,768",
+        "about 3 hours for 3 seeds",
+        long_context.MODELS_ASKED,
+        long_context.measure_babilong,
+        needs_data=True,
     ),
     "language_modeling": Reproduction(
         "Language modelling",

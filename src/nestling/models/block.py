@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
 from nestling.mixers.attention import Attention
+from nestling.mixers.fla_layer import PREFIX, FlaLayer
 from nestling.mixers.gradient_memory import TTTMLP, GradientMemory, Titans, TTTLinear
 from nestling.mixers.linear_memory import DeltaNet, GatedDeltaNet, LinearMemory, Retention
 from nestling.mixers.self_modifying import SelfModifyingTitans
@@ -20,6 +21,7 @@ Mixer = (
     | TitansMAC
     | TitansMAG
     | TitansMAL
+    | FlaLayer
 )
 LINEAR: dict[str, type[LinearMemory]] = {
     "retention": Retention,
@@ -46,6 +48,8 @@ def make_mixer(settings: HopeSettings, layer: int) -> Mixer:
     if name == "self_modifying":
         options = settings.self_modifying
         return SelfModifyingTitans(d, heads, chunk_size=chunk, conv_width=width, options=options)
+    if name.startswith(PREFIX):
+        return FlaLayer(name.removeprefix(PREFIX), d, heads)
     if name in BESIDE:
         return BESIDE[name](
             d,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nestling.memory.level import Level
+from nestling.mixers.fla_layer import PREFIX
 from nestling.mixers.self_modifying import SelfModifyingOptions
 
 MIXERS = (
@@ -38,7 +39,8 @@ class HopeSettings:
         num_attention_heads: heads of every mixer.
         mixer: "self_modifying" (Hope), "attention" (Hope-Attention), or a peer, "retention"
             (RetNet), "delta_net", "gated_delta_net", "ttt_linear", "ttt_mlp", "titans" (LMM),
-            "titans_mac", "titans_mag", "titans_mal", for every block; or one name per block.
+            "titans_mac", "titans_mag", "titans_mal", or "fla:" and a layer of
+            flash-linear-attention, for every block; or one name per block.
         levels: the continuum memory, fast first. Levels with a period are written in the last
             block; in the blocks below the same chain is static.
         sliding_window: tokens that attention sees.
@@ -107,10 +109,11 @@ class HopeSettings:
             )
         self.self_modifying.scheme(self.chunk_size)
         mixers = self.mixers
-        if len(mixers) != self.num_hidden_layers or set(mixers) - set(MIXERS):
+        unknown = {name for name in mixers if name not in MIXERS and not name.startswith(PREFIX)}
+        if len(mixers) != self.num_hidden_layers or unknown:
             raise ValueError(
-                f"mixer is one of {MIXERS}, or one of them for each of the "
-                f"{self.num_hidden_layers} blocks, got {self.mixer!r}"
+                f"mixer is one of {MIXERS} or '{PREFIX}' and a layer of flash-linear-attention, or "
+                f"one of them for each of the {self.num_hidden_layers} blocks, got {self.mixer!r}"
             )
         if not self.levels:
             raise ValueError("levels needs at least one level; Level(period=0) is a static MLP")

@@ -6,7 +6,8 @@
 With alpha = 1 the first is DeltaNet, with a learned alpha Gated DeltaNet; the second with a fixed
 alpha is retention. `linear_memory_loop` says this token by token; `linear_memory_scan` computes the
 same in chunks: what a chunk writes is one unit lower triangular solve, for all chunks at once, and
-only the memory itself goes from chunk to chunk.
+only the memory itself goes from chunk to chunk. Half precision on a GPU is left to the kernels of
+flash-linear-attention, where they are installed.
 
 Shapes: B batch, T tokens, H heads, K key width, V value width, N chunks of C tokens.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nestling.ops import kernels
 from nestling.ops.decay import decay
 
 
@@ -51,6 +53,8 @@ def linear_memory_scan(
     memory = memory.to(dtype)
     if not length:
         return values.to(dtype), memory
+    if kernels.usable(values):
+        return kernels.linear_memory(queries, keys, values, log_alpha, beta, memory)
     size = min(chunk_size, length)
     missing = -length % size
 

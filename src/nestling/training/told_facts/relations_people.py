@@ -235,7 +235,6 @@ PEOPLE: tuple[Relation, ...] = (
     person(
         "neighbour",
         [
-            "{subj} {live|lives} next door to {v}",
             "{v} lives next door to {obj}",
             "{subj} {have|has} a neighbour called {v}",
             "the person next door to {obj} is {v}",

@@ -347,11 +347,16 @@ class FactSource:
 
 
 def _odd_value(rng: random.Random) -> str:
-    """A value of any kind, or the first and the last word of two."""
+    """A value of any kind, or one put together from the words of two."""
     one, other = (KINDS[rng.choice(_KIND_NAMES)](rng) for _ in range(2))
-    if rng.random() < 0.5:
+    pick, first, last = rng.random(), one.split(" ")[0], other.split(" ")[-1]
+    if pick < 0.4:
         return one
-    return f"{one.split(' ')[0]} {other.split(' ')[-1]}"
+    if pick < 0.6:
+        return f"{first} {last}"
+    if pick < 0.8:
+        return f"{first} and {last}"
+    return f"the {one.split(' ')[-1]} {rng.choice(('of', 'before', 'in', 'for'))} {last}"
 
 
 def _after(opener: str, body: str) -> str:

@@ -1,0 +1,272 @@
+"""Small models that learn to find what is hidden in short documents, asked in ever longer ones.
+
+A document is read in pieces, with nothing but the memory state carried from one to the next, and
+the question is asked of that state. All models share tokenizer, data, batch order, optimizer and
+schedule. The Transformer alone keeps every token it has read.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestling.evaluation.babilong import stories
+from nestling.evaluation.finished import Finished
+from nestling.evaluation.haystack import Draw, Haystack, Reading
+from nestling.evaluation.language_modeling import MODELS, Variants
+from nestling.evaluation.needles import NEEDLES
+from nestling.evaluation.rows import Progress, Row
+from nestling.evaluation.sequence_tasks import IGNORED
+from nestling.models.hope import Hope
+from nestling.models.presets import matched, parameter_count
+from nestling.models.settings import HopeSettings
+from nestling.training.text_task import read_texts
+from nestling.training.tokenizer import train_tokenizer
+
+BOOKS = "domains/en_novels.jsonl.gz"
+# The models of the published tables.
+MODELS_ASKED = ("transformer", "hope-attention", "titans", "delta_net", "hope")
+
+
+@dataclass(frozen=True)
+class Course:
+    """The size of the benchmark.
+
+    Args:
+        tokens: of the documents of one step.
+        trained: lengths of documents in training, each for an equal share of the steps.
+        asked: lengths of documents at the end.
+        asked_tokens: of all documents of one kind and length at the end, but at least `fewest`
+            documents and at most `most`.
+        piece: tokens read at a time.
+    """
+
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    vocabulary: int = 2048
+    chunk_size: int = 32
+    steps: int = 1500
+    tokens: int = 4096
+    trained: tuple[int, ...] = (64, 128, 256, 512)
+    learning_rate: float = 3e-3
+    asked: tuple[int, ...] = (512, 1024, 4096, 8192, 16384, 32768)
+    asked_tokens: int = 131_072
+    fewest: int = 8
+    most: int = 64
+    piece: int = 1024
+
+    def settings(self, name: str, variants: Variants) -> HopeSettings:
+        """One of the variants, with the parameters of the Transformer."""
+        base = HopeSettings(
+            vocab_size=self.vocabulary,
+            hidden_size=self.width,
+            intermediate_size=3 * self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            # Attention keeps the longest document and the question behind it.
+            sliding_window=max(self.asked) + self.piece,
+            chunk_size=self.chunk_size,
+        )
+        count = parameter_count(replace(base, **MODELS["transformer"]))
+        return matched(replace(base, **variants[name]), count)
+
+    def documents(self, length: int) -> int:
+        return min(self.most, max(self.fewest, self.asked_tokens // length))
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What is hidden when training and what when asking, by kind; and in what."""
+
+    train: Mapping[str, Draw]
+    asked: Mapping[str, Draw]
+    haystacks: Mapping[str, Haystack]
+
+    @classmethod
+    def from_books(
+        cls, data: Path, train: Mapping[str, Draw], asked: Mapping[str, Draw], vocabulary: int
+    ) -> Kinds:
+        """The books' training passages for training, their test passages for asking."""
+        texts = {split: read_texts([f"{BOOKS}#{split}"], data) for split in ("train", "test")}
+        rng = random.Random("words of the hidden sentences")
+        words = [" ".join(draw(rng).hidden) for draw in train.values() for _ in range(20)]
+        tokenizer = train_tokenizer([*texts["train"], *words], vocabulary)
+        return cls(train, asked, {split: Haystack(tokenizer, texts[split]) for split in texts})
+
+
+def measure_long_context(
+    kinds: Kinds,
+    *,
+    variants: Variants = MODELS,
+    models: Sequence[str] = MODELS_ASKED,
+    seeds: Sequence[int] = (0, 1, 2),
+    course: Course | None = None,
+    run_file: Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """One row for each model, seed, kind and length: the share of the answers that are right.
+
+    Args:
+        variants: the models there are; `models` names those that are asked.
+        run_file: of finished runs; a later start goes on from it.
+    """
+    course = course or Course()
+    finished = Finished(run_file, course)
+    for seed in seeds:
+        for name in models:
+
+            def measured(name: str = name, seed: int = seed) -> Row:
+                torch.manual_seed(seed)
+                model = Hope(course.settings(name, variants))
+
+                def report(line: str) -> None:
+                    progress(f"{name}  seed {seed}  {line}")
+
+                started = time.perf_counter()
+                train(model, kinds, course, seed, report)
+                seconds = round(time.perf_counter() - started, 1)
+                values: Row = {"parameters": parameter_count(model.settings), "seconds": seconds}
+                for kind in kinds.asked:
+                    for length in course.asked:
+                        right = ask(model, kinds, kind, length, course, seed)
+                        values[f"{kind}/{length}"] = round(sum(right) / len(right), 4)
+                        report(f"{kind} in {length} tokens  {values[f'{kind}/{length}']:.3f}")
+                return values
+
+            row = finished({"model": name, "seed": seed}, measured)
+            for kind in kinds.asked:
+                for length in course.asked:
+                    yield {
+                        "model": name,
+                        "seed": seed,
+                        "parameters": row["parameters"],
+                        "seconds": row["seconds"],
+                        "kind": kind,
+                        "length": length,
+                        "documents": course.documents(length),
+                        "accuracy": row[f"{kind}/{length}"],
+                    }
+
+
+def train(model: Hope, kinds: Kinds, course: Course, seed: int, report: Progress) -> None:
+    """Train on documents of all kinds, by the tokens of the answers alone."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=course.learning_rate, betas=(0.9, 0.95), weight_decay=0.1
+    )
+    learn = _learns(model)
+    draws = list(kinds.train.values())
+    model.train()
+    for step in range(course.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = course.learning_rate * min(1.0, (step + 1) / 100)
+            group["lr"] *= min(1.0, 2 * (1 - step / course.steps))
+        rng = random.Random(f"long context {seed} {step}")
+        length = course.trained[step * len(course.trained) // course.steps]
+        haystack = kinds.haystacks["train"]
+        readings = []
+        for place in range(max(1, course.tokens // length)):
+            puzzle = haystack.draw(draws[place % len(draws)], length, rng)
+            readings.append(haystack.read(puzzle, length, rng))
+        ids, mask, targets, _ = stack_readings(readings)
+        logits = model(ids, mask, learn=learn).logits
+        scored = targets != IGNORED
+        loss = F.cross_entropy(logits[scored].float(), targets[scored])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 50 == 0:
+            right = (logits[scored].argmax(-1) == targets[scored]).float().mean().item()
+            report(f"step {step}  loss {loss.item():.3f}  tokens right {right:.2f}")
+
+
+@torch.no_grad()
+def ask(model: Hope, kinds: Kinds, kind: str, length: int, course: Course, seed: int) -> list[bool]:
+    """Which answers of the documents of a kind and length are right, all tokens of each.
+
+    The puzzles of all lengths are the same; they fit the shortest.
+    """
+    model.eval()
+    learn, haystack = _learns(model), kinds.haystacks["test"]
+    readings = []
+    for place in range(course.documents(length)):
+        rng = random.Random(f"long context asked {kind} {seed} {place}")
+        puzzle = haystack.draw(kinds.asked[kind], min(course.asked), rng)
+        readings.append(haystack.read(puzzle, length, rng))
+    found = []
+    together = max(1, course.tokens // min(length, course.piece))
+    for first in range(0, len(readings), together):
+        found += ask_together(model, readings[first : first + together], course.piece, learn)
+    return found
+
+
+def ask_together(model: Hope, readings: Sequence[Reading], piece: int, learn: bool) -> list[bool]:
+    """Which answers are right, of documents of one length that are read side by side."""
+    documents = torch.tensor([reading.document for reading in readings])
+    state = model.new_state(len(readings))
+    # The last token is read with the question, so that something precedes it.
+    for ids in documents[:, :-1].split(piece, dim=1):
+        state = model(ids, state=state, learn=learn).state
+    ends = [replace(reading, document=reading.document[-1:]) for reading in readings]
+    ids, mask, targets, places = stack_readings(ends)
+    predicted = model(ids, mask, state=state, learn=learn).logits.argmax(-1)
+    wrong = (predicted != targets) & (targets != IGNORED)
+    return [
+        not bool(wrong[row, answer.start : answer.stop].any())
+        for row, answers in enumerate(places)
+        for answer in answers
+    ]
+
+
+def stack_readings(
+    readings: Sequence[Reading],
+) -> tuple[Tensor, Tensor, Tensor, list[list[range]]]:
+    """Ids, mask and targets [B, T], right-padded, and the places of the answers among the targets.
+
+    A target is the next token where that belongs to an answer, else `IGNORED`.
+    """
+    rows = [reading.document + reading.questions for reading in readings]
+    width = max(map(len, rows)) - 1
+    ids = torch.zeros(len(rows), width, dtype=torch.int64)
+    mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    targets = torch.full((len(rows), width), IGNORED)
+    places = []
+    for place, (row, reading) in enumerate(zip(rows, readings, strict=True)):
+        ids[place, : len(row) - 1] = torch.tensor(row[:-1])
+        mask[place, : len(row) - 1] = True
+        shift = len(reading.document) - 1
+        answers = [range(a.start + shift, a.stop + shift) for a in reading.answers]
+        for answer in answers:
+            targets[place, answer.start : answer.stop] = torch.tensor(
+                row[answer.start + 1 : answer.stop + 1]
+            )
+        places.append(answers)
+    return ids, mask, targets, places
+
+
+def measure_needles(data: Path, *, course: Course | None = None, **options: Any) -> Iterator[Row]:
+    """Rows for `results/needles.json`: those of `measure_long_context` for the kinds of needles."""
+    course = course or Course()
+    kinds = Kinds.from_books(data, NEEDLES, NEEDLES, course.vocabulary)
+    return measure_long_context(kinds, course=course, **options)
+
+
+def measure_babilong(data: Path, *, course: Course | None = None, **options: Any) -> Iterator[Row]:
+    """Rows for `results/babilong.json`: those of `measure_long_context` for the tasks of bAbI."""
+    course = course or Course()
+    train, test = stories(data, "train"), stories(data, "test")
+    kinds = Kinds.from_books(data, train, test, course.vocabulary)
+    return measure_long_context(kinds, course=course, **options)
+
+
+def _learns(model: Hope) -> bool:
+    return any(level.is_written for level in model.settings.levels)
