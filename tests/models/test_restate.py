@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nestling.models import restate as restating
 from nestling.models.dialogue import Note, Restatement
 from nestling.models.hope import Hope, Reading
-from nestling.models.restate import learn_notes, recall, restate, sentences
+from nestling.models.restate import _passages, learn_notes, recall, restate, sentences
 
 TURNS = {
     "My dog is called Pixel.": Restatement((Note("my dog", "Pixel"),)),
@@ -264,8 +264,18 @@ def test_a_text_is_split_at_the_ends_of_its_sentences(text, parts):
 
 def test_a_telling_may_have_any_number_of_sentences(tiny_bundle):
     text = " ".join(text for text in TURNS if "?" not in text)
-    restated = restate(tiny_bundle.model, tiny_bundle.dialogue, [text, text], asking=False)
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    restated = restate(model, dialogue, [text, text], asking=False, together=1)
     assert restated == [Restatement(NOTES_OF_ALL)] * 2
+
+
+def test_a_few_sentences_are_read_together_as_far_as_they_fit(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+    text = "So on. And so? Oh so! No end. The end."
+    assert _passages(dialogue, text, 3, 1000) == ["So on. And so? Oh so!", "No end. The end."]
+    assert _passages(dialogue, text, 1, 1000) == sentences(text)
+    assert _passages(dialogue, text, 3, 0) == sentences(text)
+    assert _passages(dialogue, "one", 3, 0) == ["one"]
 
 
 def test_a_value_and_a_name_are_whole_words(babbler, tiny_bundle):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -60,3 +61,14 @@ def stories(data: Path, split: str) -> dict[str, Draw]:
 
 def _choose(puzzles: list[Puzzle], rng: random.Random) -> Puzzle:
     return rng.choice(puzzles)
+
+
+def words_of(data: Path) -> tuple[str, ...]:
+    """The words of all training stories and their answers, in the order of the alphabet."""
+    words: set[str] = set()
+    for puzzles in read_stories(data, "train").values():
+        for puzzle in puzzles:
+            ((question, answers),) = puzzle.asked
+            for text in (*puzzle.hidden, question, *answers):
+                words.update(re.findall(r"\w+", text))
+    return tuple(sorted(words))

@@ -1,14 +1,15 @@
-"""Needles in real books, after RULER (Hsieh et al. 2024; NL §6.3): numbers of made-up names.
+"""Needles in real books, after RULER (Hsieh et al. 2024; NL §6.3): words for made-up names.
 
 | kind        | hidden                               | asked            |
 |-------------|--------------------------------------|------------------|
-| single      | one name with its number             | the number       |
-| multi-key   | four names, each with a number       | one of them      |
-| multi-query | four names, each with a number       | all of them      |
-| multi-value | one name with four numbers           | all its numbers  |
+| single      | one name with its word               | the word         |
+| multi-key   | four names, each with a word         | one of them      |
+| multi-query | four names, each with a word         | all of them      |
+| multi-value | one name with four words             | all its words    |
 
-As in RULER the question is followed by the beginning of its answer. Several numbers of one name are
-asked in the order in which they stand.
+As in RULER the question is the beginning of its answer. Several words of one name are asked in the
+order in which they stand. Names and words are made up and few enough to be a token each, so that
+models of this size learn the task at all.
 """
 
 from __future__ import annotations
@@ -18,57 +19,49 @@ import random
 from nestling.evaluation.haystack import Draw, Puzzle
 
 MANY = 4
-_CONSONANTS, _VOWELS, _SYLLABLES = "bdfgklmnprstvz", "aeiou", 3
+_CONSONANTS, _VOWELS, _SYLLABLES, _COUNT = "bdfgklmnprstvz", "aeiou", 3, 512
 
 
-def draw_name(rng: random.Random) -> str:
-    """A made-up name, such as "kolira"."""
-    return "".join(rng.choice(_CONSONANTS) + rng.choice(_VOWELS) for _ in range(_SYLLABLES))
+def _make_up(count: int) -> tuple[str, ...]:
+    """The same made-up words always, such as "kolira"."""
+    rng, words = random.Random("needles"), dict[str, None]()
+    while len(words) < count:
+        syllables = (rng.choice(_CONSONANTS) + rng.choice(_VOWELS) for _ in range(_SYLLABLES))
+        words["".join(syllables)] = None
+    return tuple(words)
 
 
-def _number(rng: random.Random) -> str:
-    return f"{rng.randrange(10_000):04d}"
+MADE_UP = _make_up(_COUNT)
+NAMES, WORDS = MADE_UP[: _COUNT // 2], MADE_UP[_COUNT // 2 :]
 
 
-def _told(name: str, number: str) -> str:
-    return f"The number of {name} is {number}."
+def _told(name: str, word: str) -> str:
+    return f"The word for {name} is {word}."
 
 
 def _question(name: str) -> str:
-    return f"What is the number of {name}? The number of {name} is"
-
-
-def _names(count: int, rng: random.Random) -> list[str]:
-    names: dict[str, None] = {}
-    while len(names) < count:
-        names[draw_name(rng)] = None
-    return list(names)
+    return f"The word for {name} is"
 
 
 def _pairs(hidden: int, asked: int) -> Draw:
-    """`hidden` names with a number each; `asked` of them are asked."""
+    """`hidden` names with a word each; `asked` of them are asked."""
 
     def draw(rng: random.Random) -> Puzzle:
-        numbers = {name: _number(rng) for name in _names(hidden, rng)}
-        questions = rng.sample(sorted(numbers), asked)
+        words = {name: rng.choice(WORDS) for name in rng.sample(NAMES, hidden)}
         return Puzzle(
-            tuple(_told(name, number) for name, number in numbers.items()),
-            tuple((_question(name), (numbers[name],)) for name in questions),
+            tuple(_told(name, word) for name, word in words.items()),
+            tuple((_question(name), (words[name],)) for name in rng.sample(list(words), asked)),
         )
 
     return draw
 
 
 def _values(count: int) -> Draw:
-    """One name with `count` numbers, all of them asked."""
+    """One name with `count` words, all of them asked."""
 
     def draw(rng: random.Random) -> Puzzle:
-        name = draw_name(rng)
-        numbers = tuple(f"{number:04d}" for number in rng.sample(range(10_000), count))
-        return Puzzle(
-            tuple(_told(name, number) for number in numbers),
-            ((f"What are the numbers of {name}? The number of {name} is", numbers),),
-        )
+        name, words = rng.choice(NAMES), tuple(rng.sample(WORDS, count))
+        return Puzzle(tuple(_told(name, word) for word in words), ((_question(name), words),))
 
     return draw
 

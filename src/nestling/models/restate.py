@@ -43,6 +43,8 @@ ATTEMPTS = 8
 # A restatement with a token less likely than this is searched for, with so many beams.
 DOUBTFUL = 0.7
 BEAMS = 4
+# Sentences that are restated together: as many as the turns of training have.
+TOGETHER = 3
 
 Allow = Callable[[Sequence[int]], Tensor]
 """Rows that are still written -> mask [rows, V], true where a token may come next."""
@@ -88,24 +90,39 @@ def restate(
     *,
     asking: bool | None = None,
     max_new_tokens: int = 96,
+    together: int = TOGETHER,
 ) -> list[Restatement]:
     """Let the model restate each turn, read with no memory and nothing before it.
 
-    Tellings are read sentence by sentence, so that a turn may have any number of them.
+    Tellings are read a few sentences at a time, so that a turn may have any number of them.
 
     Args:
         texts: the turns, one restatement each.
         asking: True takes every turn as a question, False as a telling; None lets the model decide.
         max_new_tokens: a piece that is not complete by then is left out.
+        together: sentences of a telling that are read at a time, as far as they fit the window.
     """
     if asking is False:
-        pieces = [sentences(text) for text in texts]
+        room = model.settings.sliding_window - max_new_tokens
+        pieces = [_passages(dialogue, text, together, room) for text in texts]
         flat = _restate_pieces(
             model, dialogue, [piece for some in pieces for piece in some], asking, max_new_tokens
         )
         parts = iter(flat)
         return [_joined([next(parts) for _ in some]) for some in pieces]
     return _restate_pieces(model, dialogue, texts, asking, max_new_tokens)
+
+
+def _passages(dialogue: Dialogue, text: str, together: int, room: int) -> list[str]:
+    """Sentences in a row, up to so many and so many tokens at a time."""
+    passages: list[list[str]] = []
+    for sentence in sentences(text):
+        joined = [*passages[-1], sentence] if passages else []
+        if joined and len(joined) <= together and len(dialogue.turn(" ".join(joined))) <= room:
+            passages[-1] = joined
+        else:
+            passages.append([sentence])
+    return [" ".join(passage) for passage in passages]
 
 
 def sentences(text: str) -> list[str]:
