@@ -23,7 +23,7 @@ Measure = Callable[..., Iterator[Row]]
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A published table: `source` as NL cites it, our `scale`, what it `takes` on two cores.
+    """A published table: `source` as NL cites it, our `scale`, what it `takes` on a CPU.
 
     `needs_data` says that it is trained on the datasets.
     """
@@ -50,7 +50,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Mechanistic Architecture Design",
         "[L] Table 4, after Poli et al. 2024",
         "two blocks of width 64, the base setting of each task, 1,500 steps of 32 sequences",
-        "about 3 hours for 3 seeds",
+        "about 5 hours of one core for 3 seeds",
         mad.MODELS,
         partial(measure_tasks, mad.TASKS),
     ),
@@ -58,8 +58,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Multi-query associative recall",
         "Arora et al. 2024, as in [At] and [T]",
         "two blocks of width 64, 512 ids, 4 to 32 pairs, 1,500 steps of 32 sequences",
-        "about 3 hours for 3 seeds",
-        tuple(PEERS),
+        "about 5 hours of one core for 3 seeds",
+        mad.MODELS,
         partial(measure_tasks, mqar.TASKS),
     ),
     "needles": Reproduction(

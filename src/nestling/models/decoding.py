@@ -1,0 +1,140 @@
+"""Decoding: greedy for a batch, and a search with beams for a restatement that is in doubt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from nestling.memory.state import MemoryState
+from nestling.models.dialogue import Dialogue
+from nestling.models.grammar import Grammar, Line
+from nestling.models.hope import Hope
+
+Allow = Callable[[Sequence[int]], Tensor]
+"""Rows that are still written -> mask [rows, V], true where a token may come next."""
+
+Forced = Callable[[int], int | None]
+"""Row -> the only token that may come next, if there is only one."""
+
+
+def decode(
+    model: Hope,
+    dialogue: Dialogue,
+    prompts: Sequence[Sequence[int]],
+    state: MemoryState,
+    max_new_tokens: int,
+    *,
+    write: Callable[[int, int], None],
+    allow: Allow | None = None,
+    forced: Forced | None = None,
+) -> tuple[list[float], list[float]]:
+    """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
+
+    Returns the summed and the least log-probability of what was chosen, by row. A finished sequence
+    leaves the batch; tokens that are forced are read together with the one before them.
+    """
+    device = state.device
+    ids, mask = padded(prompts, dialogue.pad_id, device)
+    reading = model(ids, mask, state)
+    scores = reading.logits[torch.arange(len(prompts), device=device), mask.sum(1) - 1]
+    rows, logprobs, least = list(range(len(prompts))), [0.0] * len(prompts), [0.0] * len(prompts)
+    counts = [0] * len(prompts)
+    while True:
+        allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
+        chosen = allowed.argmax(-1)
+        gained = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        runs = []
+        for row, token, logprob in zip(rows, chosen.tolist(), gained.tolist(), strict=True):
+            runs.append([token])
+            write(row, token)
+            logprobs[row] += logprob
+            least[row] = min(least[row], logprob)
+            while forced is not None and (only := forced(row)) is not None:
+                runs[-1].append(only)
+                write(row, only)
+            counts[row] += len(runs[-1])
+        going = [
+            place
+            for place, (row, run) in enumerate(zip(rows, runs, strict=True))
+            if run[-1] != dialogue.end_id and counts[row] < max_new_tokens
+        ]
+        if not going:
+            break
+        state = reading.state
+        if len(going) < len(rows):
+            rows, runs, state = (
+                [rows[p] for p in going],
+                [runs[p] for p in going],
+                state.index(going),
+            )
+        ids, mask = padded(runs, dialogue.pad_id, device)
+        reading = model(ids, mask, state=state)
+        scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
+    return logprobs, least
+
+
+def search(
+    model: Hope, dialogue: Dialogue, text: str, grammar: Grammar, max_new_tokens: int, beams: int
+) -> Line:
+    """The likeliest restatement that beams find; forced tokens count as what they are."""
+    device = model.embedding.weight.device
+    ids = torch.tensor([dialogue.turn(text)], device=device)
+    reading = model(ids, state=model.new_state(1))
+    scores = reading.logits[:, -1].log_softmax(-1)
+    going = [(0.0, Line(dialogue, dialogue.words(text)))]
+    best: tuple[float, Line] | None = None
+    while True:
+        candidates: list[tuple[float, int, int]] = []
+        for place, (logprob, line) in enumerate(going):
+            allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
+            gained, tokens = allowed.topk(beams)
+            candidates += [
+                (logprob + gain, place, token)
+                for gain, token in zip(gained.tolist(), tokens.tolist(), strict=True)
+                if gain > -math.inf
+            ]
+        grown: list[tuple[float, Line]] = []
+        runs: list[list[int]] = []
+        parents: list[int] = []
+        for logprob, place, token in sorted(candidates, reverse=True)[:beams]:
+            line, run = going[place][1].copy(), [token]
+            line.write(token)
+            while (only := grammar.forced(line)) is not None:
+                line.write(only)
+                run.append(only)
+            if run[-1] != dialogue.end_id:
+                grown.append((logprob, line))
+                runs.append(run)
+                parents.append(place)
+            elif best is None or logprob > best[0]:
+                best = logprob, line
+        # What is longer is never likelier.
+        if best is not None and all(logprob <= best[0] for logprob, _ in grown):
+            return best[1]
+        if not grown:
+            # Nothing may follow: a turn without words has no value.
+            return going[0][1]
+        if max(len(line.written) for _, line in grown) >= max_new_tokens:
+            return max(grown, key=lambda item: item[0])[1]
+        assert reading.state is not None
+        ids, mask = padded(runs, dialogue.pad_id, device)
+        reading = model(ids, mask, state=reading.state.index(parents))
+        logprobs = reading.logits.log_softmax(-1)
+        going = [
+            (logprob + sum(logprobs[row, i, run[i + 1]].item() for i in range(len(run) - 1)), line)
+            for row, ((logprob, line), run) in enumerate(zip(grown, runs, strict=True))
+        ]
+        scores = logprobs[torch.arange(len(runs), device=device), mask.sum(1) - 1]
+
+
+def padded(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Rows of ids as ids and mask [B, T], padded on the right."""
+    length = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad_id] * (length - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids, torch.arange(length, device=device) < lengths[:, None]
