@@ -20,6 +20,7 @@ from torch import Tensor
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sequence_tasks import PEERS
+from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
@@ -203,14 +204,9 @@ def train(model: Hope, language: Language, course: Course, seed: int, report: Pr
     in_a_row = 0
     for step in range(course.steps):
         rng = random.Random(f"formal languages {seed} {step}")
-        for group in optimizer.param_groups:
-            group["lr"] = course.learning_rate * min(1.0, (step + 1) / 50)
-            group["lr"] *= min(1.0, 2 * (1 - step / course.steps))
         loss, right = read_strings(model, draw_strings(language, rng, "short", course.batch))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        factor = min(1.0, (step + 1) / 50) * min(1.0, 2 * (1 - step / course.steps))
+        take_step(model, optimizer, loss, course.learning_rate * factor)
         in_a_row = in_a_row + 1 if bool(right.all()) else 0
         if step % 100 == 0:
             report(f"step {step}  loss {loss.item():.4f}  right {right.float().mean().item():.2f}")

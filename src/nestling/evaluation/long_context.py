@@ -25,6 +25,7 @@ from nestling.evaluation.language_modeling import MODELS, Variants
 from nestling.evaluation.needles import MADE_UP, NEEDLES
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sequence_tasks import IGNORED
+from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
@@ -176,9 +177,6 @@ def train(model: Hope, kinds: Kinds, course: Course, seed: int, report: Progress
     draws = list(kinds.train.values())
     model.train()
     for step in range(course.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = course.learning_rate * min(1.0, (step + 1) / 100)
-            group["lr"] *= min(1.0, 2 * (1 - step / course.steps))
         rng = random.Random(f"long context {seed} {step}")
         length = course.trained[step * len(course.trained) // course.steps]
         haystack = kinds.haystacks["train"]
@@ -191,10 +189,8 @@ def train(model: Hope, kinds: Kinds, course: Course, seed: int, report: Progress
         scored, known = targets != IGNORED, mask[:, 1:]
         loss = F.cross_entropy(logits[scored].float(), targets[scored])
         loss = loss + F.cross_entropy(logits[:, :-1][known].float(), ids[:, 1:][known])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        factor = min(1.0, (step + 1) / 100) * min(1.0, 2 * (1 - step / course.steps))
+        take_step(model, optimizer, loss, course.learning_rate * factor)
         if step % 50 == 0:
             right = (logits[scored].argmax(-1) == targets[scored]).float().mean().item()
             report(f"step {step}  loss {loss.item():.3f}  tokens right {right:.2f}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
+from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
@@ -118,14 +119,10 @@ def train(
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
     model.train()
     for step in range(course.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * (1 - step / course.steps)
         ids, targets = task.draw(course.batch, generator_of("train", seed, step))
         loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        factor = min(1.0, (step + 1) / 100) * (1 - step / course.steps)
+        take_step(model, optimizer, loss, rate * factor)
         if step % 200 == 0:
             report(f"step {step}  loss {loss.item():.4f}")
 
