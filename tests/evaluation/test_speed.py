@@ -59,6 +59,23 @@ def test_a_state_does_not_grow_with_the_context():
     assert "2,048 tokens" in speed_table(rows)
 
 
+def test_what_was_timed_is_not_timed_again(tmp_path, monkeypatch):
+    options = {
+        "mixers": ["attention", "delta_net"],
+        "modes": ["forward", "decode"],
+        "threads": [1],
+        "course": TINY,
+        "run_file": tmp_path / "speed.jsonl",
+    }
+    rows = measure_speed(**options)
+    first = [next(rows) for _ in range(3)]  # stopped after the first length and a half
+    monkeypatch.setattr(speed, "timed", lambda action, device: 1.0)
+    again = list(measure_speed(**options))
+    assert again[:4][:3] == first
+    assert again[2]["tokens_per_second"] != 32 and again[-1]["milliseconds"] == 1000
+    assert list(measure_speed(**options)) == again
+
+
 def test_threads_are_put_back():
     before = torch.get_num_threads()
     list(measure_speed(mixers=["retention"], modes=["forward"], threads=[1], course=TINY))

@@ -205,6 +205,7 @@ def speed(
     length: Annotated[list[int] | None, typer.Option(help="Tokens of a sequence.")] = None,
     threads: Annotated[list[int] | None, typer.Option(help="Torch threads.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    run: Run = None,
     out: Out = Path("results"),
 ) -> None:
     """Tokens a second of every mixer: reading, training, writing, decoding."""
@@ -214,14 +215,16 @@ def speed(
         from nestling.evaluation.speed import MIXERS, MODES, Course, measure_speed
 
         course = replace(Course(), lengths=tuple(length)) if length else Course()
+        name = "speed_cpu" if device == "cpu" else "speed_gpu"
         measure(
-            "speed_cpu" if device == "cpu" else "speed_gpu",
+            name,
             lambda progress: measure_speed(
                 mixers=mixer or MIXERS,
                 modes=mode or MODES,
                 threads=threads or (1, 2),
                 device=device,
                 course=course,
+                run_file=run or Path("runs") / f"{name}.jsonl",
                 progress=progress,
             ),
             out,

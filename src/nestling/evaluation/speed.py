@@ -10,6 +10,7 @@ Those who read a length take turns, so that a noisy machine is noisy for all of 
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +18,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nestling.evaluation.finished import Finished
 from nestling.evaluation.peak_memory import PeakMemory
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
@@ -155,11 +158,16 @@ def measure_speed(
     threads: Sequence[int] = (1, 2),
     device: str = "cpu",
     course: Course | None = None,
+    run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
     """Rows for `results/speed_cpu.json`: tokens a second, and the ratio to attention in that turn.
 
     titans-pytorch takes part where it is installed.
+
+    Args:
+        run_file: of finished turns, in each of which all models have a length in common; a later
+            start goes on from it.
 
     Raises:
         ValueError: an unknown mixer or mode.
@@ -168,49 +176,55 @@ def measure_speed(
     for kind, names, known in (("mixer", mixers, MIXERS), ("mode", modes, MODES)):
         if unknown := set(names) - set(known):
             raise ValueError(f"there is no {kind} {sorted(unknown)}; there are {list(known)}")
+    finished = Finished(run_file, course)
     before = torch.get_num_threads()
     try:
-        for count in threads:
+        for count, mode in itertools.product(threads, modes):
             torch.set_num_threads(count)
-            for mode in modes:
-                if mode == "decode":
-                    rows = _decoding(mixers, device, course)
-                else:
-                    rows = _reading(mode, mixers, device, course)
-                for row in rows:
-                    row = {"mode": mode, "threads": count, "device": device, **row}
+            for part in mixers if mode == "decode" else course.lengths:
+
+                def measured(mode: str = mode, part: Any = part) -> Row:
+                    if mode == "decode":
+                        return {"rows": list(_decoding(part, device, course))}
+                    return {"rows": list(_reading(mode, mixers, part, device, course))}
+
+                common: Row = {"mode": mode, "threads": count, "device": device}
+                found = finished({**common, "models": list(mixers), "of": part}, measured)
+                for of_model in found["rows"]:
+                    row = {**common, **of_model}
                     progress("  ".join(f"{key} {value}" for key, value in row.items()))
                     yield row
     finally:
         torch.set_num_threads(before)
 
 
-def _reading(mode: str, mixers: Sequence[str], device: str, course: Course) -> Iterator[Row]:
-    for length in course.lengths:
-        batch = max(1, course.tokens // length)
-        actions = {
-            name: action
-            for name in (*mixers, OTHERS)
-            if (action := _action(mode, name, batch, length, device, course)) is not None
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in actions}
-        for turn in range(course.rounds + 1):
-            for name, action in actions.items():
-                elapsed = timed(action, device)
-                if turn:
-                    seconds[name].append(elapsed)
-        medians = {name: statistics.median(values) for name, values in seconds.items()}
+def _reading(
+    mode: str, mixers: Sequence[str], length: int, device: str, course: Course
+) -> Iterator[Row]:
+    batch = max(1, course.tokens // length)
+    actions = {
+        name: action
+        for name in (*mixers, OTHERS)
+        if (action := _action(mode, name, batch, length, device, course)) is not None
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(course.rounds + 1):
         for name, action in actions.items():
-            with PeakMemory() as memory:
-                action()
-            yield {
-                "model": name,
-                "tokens": length,
-                "batch": batch,
-                "tokens_per_second": round(batch * length / medians[name]),
-                "to_attention": _ratio(medians, name),
-                "peak_bytes": memory.peak,
-            }
+            elapsed = timed(action, device)
+            if turn:
+                seconds[name].append(elapsed)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, action in actions.items():
+        with PeakMemory() as memory:
+            action()
+        yield {
+            "model": name,
+            "tokens": length,
+            "batch": batch,
+            "tokens_per_second": round(batch * length / medians[name]),
+            "to_attention": _ratio(medians, name),
+            "peak_bytes": memory.peak,
+        }
 
 
 def _action(
@@ -234,27 +248,26 @@ def _action(
     return model_action(model, ids, mode)
 
 
-def _decoding(mixers: Sequence[str], device: str, course: Course) -> Iterator[Row]:
+def _decoding(name: str, device: str, course: Course) -> Iterator[Row]:
     """Attention keeps the window that the models are trained with, 512 tokens."""
-    for name in mixers:
-        torch.manual_seed(0)
-        model = Hope(course.settings(name, 512, written=True)).to(device).eval()
-        token = torch.randint(course.vocabulary, (1, 1), device=device)
-        for context in course.contexts:
-            state = model.new_state(1)
-            with torch.no_grad():
-                for _ in range(context // 1024):
-                    ids = torch.randint(course.vocabulary, (1, 1024), device=device)
-                    state = model(ids, state=state).state
-                    assert state is not None
-                step = partial(model, token, state=state)
-                times = [timed(step, device) for _ in range(30)][5:]
-            yield {
-                "model": name,
-                "tokens": context,
-                "milliseconds": round(1000 * statistics.median(times), 3),
-                "state_bytes": state.nbytes,
-            }
+    torch.manual_seed(0)
+    model = Hope(course.settings(name, 512, written=True)).to(device).eval()
+    token = torch.randint(course.vocabulary, (1, 1), device=device)
+    for context in course.contexts:
+        state = model.new_state(1)
+        with torch.no_grad():
+            for _ in range(context // 1024):
+                ids = torch.randint(course.vocabulary, (1, 1024), device=device)
+                state = model(ids, state=state).state
+                assert state is not None
+            step = partial(model, token, state=state)
+            times = [timed(step, device) for _ in range(30)][5:]
+        yield {
+            "model": name,
+            "tokens": context,
+            "milliseconds": round(1000 * statistics.median(times), 3),
+            "state_bytes": state.nbytes,
+        }
 
 
 def _ratio(medians: dict[str, float], name: str) -> float | None:
