@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nestling.cli.common import Data, chosen, clear_errors, data_folder
+from nestling.cli.common import Data, Model, chosen, clear_errors, data_folder
 from nestling.cli.evaluate import Out, Run, Seeds, measure
 
 group = typer.Typer(help="Race the update rules, and write their results.", no_args_is_help=True)
@@ -93,12 +93,14 @@ def inner(
     steps: Annotated[int, typer.Option(help="Steps of meta-training of each rule.")] = 300,
     seeds: Seeds = 3,
     only: Only = None,
+    model: Model = None,
     run: Run = Path("runs/inner_race.jsonl"),
     out: Out = Path("results"),
 ) -> None:
     """The rules as writers of the continuum memory: told facts recalled after meta-training."""
     with clear_errors():
         from nestling.evaluation.inner_race import RULES, Course, measure_inner_race
+        from nestling.models.bundle import load_bundle
 
         measure(
             "inner_race",
@@ -106,6 +108,7 @@ def inner(
                 rules=chosen(only, RULES, "contestants"),
                 seeds=range(seeds),
                 course=Course(steps=steps),
+                bundle=load_bundle(model),
                 run_file=run,
                 progress=progress,
             ),
