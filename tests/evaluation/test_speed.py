@@ -9,7 +9,8 @@ from torch import nn
 
 from nestling.evaluation import speed
 from nestling.evaluation.model_tables import speed_table
-from nestling.evaluation.speed import MIXERS, MODES, OTHERS, Course, measure_speed
+from nestling.evaluation.speed import MIXERS, MODES, Course, measure_speed
+from nestling.evaluation.speed_titans import EQUAL, ONE_STATE
 
 TINY = Course(
     width=16,
@@ -18,10 +19,14 @@ TINY = Course(
     chunk_size=4,
     vocabulary=50,
     lengths=(16, 32),
+    model_lengths=(16, 32),
+    titans_chunks=(4, 8),
     contexts=(1024, 2048),
     tokens=32,
     rounds=1,
 )
+
+TITANS = ("titans forward", "titans train")
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +34,7 @@ def without_the_other_package(monkeypatch):
     monkeypatch.setattr(speed, "titans_pytorch_is_here", lambda: False)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "decode"])
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in ("decode", *TITANS)])
 def test_every_mixer_has_a_row_for_every_length(mode):
     rows = list(measure_speed(modes=[mode], threads=[1], course=TINY))
     assert [(row["model"], row["tokens"]) for row in rows] == [
@@ -83,22 +88,34 @@ def test_threads_are_put_back():
 
 
 def test_another_package_takes_part_where_it_is_installed(monkeypatch):
+    asked = []
+
     class NeuralMemory(nn.Module):
         def __init__(self, dim, **options):
             super().__init__()
-            assert options["heads"] == TINY.heads and options["chunk_size"] == TINY.chunk_size
+            asked.append(options)
             self.layer = nn.Linear(dim, dim)
 
         def forward(self, x):
             return self.layer(x), None
 
+    assert list(measure_speed(modes=TITANS, threads=[1], course=TINY)) == []
     monkeypatch.setattr(speed, "titans_pytorch_is_here", lambda: True)
     monkeypatch.setitem(
         sys.modules, "titans_pytorch", types.SimpleNamespace(NeuralMemory=NeuralMemory)
     )
-    rows = list(measure_speed(mixers=["titans"], modes=["train"], threads=[1], course=TINY))
-    assert {row["model"] for row in rows} == {"titans", OTHERS}
-    assert all(row["to_attention"] is None for row in rows)
+    rows = list(measure_speed(modes=TITANS, threads=[1], course=TINY))
+    assert [(row["model"], row["chunk"]) for row in rows] == 2 * [
+        (name, chunk) for chunk in (4, 8) for name in ("titans", EQUAL, ONE_STATE)
+    ]
+    assert all(row["to_theirs"] == 1.0 for row in rows if row["model"] == EQUAL)
+    assert {(options["chunk_size"], options["batch_size"]) for options in asked} == {
+        (4, 4),
+        (4, None),
+        (8, 8),
+        (8, None),
+    }
+    assert "chunk of 8" in speed_table(rows)
 
 
 @pytest.mark.parametrize("wrong", [{"mixers": ["lstm"]}, {"modes": ["sleep"]}])

@@ -214,7 +214,9 @@ def speed(
 
         from nestling.evaluation.speed import MIXERS, MODES, Course, measure_speed
 
-        course = replace(Course(), lengths=tuple(length)) if length else Course()
+        course = Course()
+        if length:
+            course = replace(course, lengths=tuple(length), model_lengths=tuple(length))
         name = "speed_cpu" if device == "cpu" else "speed_gpu"
         measure(
             name,

@@ -153,14 +153,17 @@ def speed_table(rows: Sequence[Row]) -> str:
     parts = []
     for (mode, threads), of_mode in group_rows(rows, "mode", "threads").items():
         title = f"**{mode}**, {threads} thread" + ("s" if threads > 1 else "")
-        lengths = list(dict.fromkeys(row["tokens"] for row in of_mode))
+        field, unit = (
+            ("chunk", "chunk of {:,}") if "chunk" in of_mode[0] else ("tokens", "{:,} tokens")
+        )
+        sizes = list(dict.fromkeys(row[field] for row in of_mode))
         show = _decoding if mode == "decode" else _reading
         lines = []
         for (model,), of_model in group_rows(of_mode, "model").items():
-            by_length = {row["tokens"]: row for row in of_model}
-            lines.append((model, *(show(by_length.get(length)) for length in lengths)))
-        headers = ("model", *(f"{length:,} tokens" for length in lengths))
-        table_ = markdown_table(headers, lines, "l" + "r" * len(lengths))
+            by_size = {row[field]: row for row in of_model}
+            lines.append((model, *(show(by_size.get(size)) for size in sizes)))
+        headers = ("model", *(unit.format(size) for size in sizes))
+        table_ = markdown_table(headers, lines, "l" + "r" * len(sizes))
         parts.append(f"{title}\n\n{table_}")
     return "\n\n".join(parts)
 
@@ -168,8 +171,9 @@ def speed_table(rows: Sequence[Row]) -> str:
 def _reading(row: Row | None) -> str:
     if row is None:
         return "–"
-    ratio = "" if row["to_attention"] is None else f" ({row['to_attention']:.2f}x)"
-    return f"{row['tokens_per_second']:,}{ratio}, {row['peak_bytes'] / 2**20:,.0f} MiB"
+    ratio = row.get("to_attention", row.get("to_theirs"))
+    shown = "" if ratio is None else f" ({ratio:.2f}x)"
+    return f"{row['tokens_per_second']:,}{shown}, {row['peak_bytes'] / 2**20:,.0f} MiB"
 
 
 def _decoding(row: Row | None) -> str:

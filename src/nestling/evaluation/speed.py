@@ -4,6 +4,7 @@
 - `model forward`, `model train`, `model write`: whole models with MLPs; `write` reads with
   in-context writes of the continuum memory.
 - `decode`: one token after a context of so many, and the bytes of the state it needs.
+- `titans forward`, `titans train`: our Titans beside titans-pytorch (`speed_titans`).
 
 Those who read a length take turns, so that a noisy machine is noisy for all of them.
 """
@@ -14,10 +15,8 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,12 @@ from torch import Tensor, nn
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.peak_memory import PeakMemory
 from nestling.evaluation.rows import Progress, Row
+from nestling.evaluation.speed_titans import (
+    EQUAL,
+    ONE_STATE,
+    TheirStack,
+    titans_pytorch_is_here,
+)
 from nestling.memory.level import Level
 from nestling.models.block import make_mixer
 from nestling.models.hope import Hope
@@ -34,10 +39,20 @@ from nestling.models.settings import MIXERS, HopeSettings
 
 Action = Callable[[], Any]
 
-OTHERS = "titans-pytorch, MLP memory"
-MODES = ("forward", "train", "model forward", "model train", "model write", "decode")
+MODES = (
+    "forward",
+    "train",
+    "model forward",
+    "model train",
+    "model write",
+    "decode",
+    "titans forward",
+    "titans train",
+)
 WRITTEN = (Level(period=64, rate=1.0),)
 STATIC = (Level(period=0),)
+# Tokens from which on a sequence is read once.
+LONG = 16_384
 
 
 @dataclass(frozen=True)
@@ -45,9 +60,12 @@ class Course:
     """Shapes and lengths.
 
     Args:
+        window: tokens that attention beside a memory sees, and any attention in decoding.
+        model_lengths: tokens of a sequence that a whole model reads.
+        titans_chunks: chunk sizes of the comparison with titans-pytorch, on the first length.
         contexts: tokens that stand before a decoded one, multiples of 1,024.
         tokens: read at a time by the longest batch; shorter sequences come in batches of them.
-        rounds: turns of each contestant; the median counts.
+        rounds: turns of each contestant, of which the median counts; one turn of long sequences.
     """
 
     width: int = 256
@@ -55,13 +73,17 @@ class Course:
     heads: int = 4
     chunk_size: int = 64
     vocabulary: int = 4096
+    window: int = 512
     lengths: tuple[int, ...] = (512, 2048, 4096, 16_384)
+    model_lengths: tuple[int, ...] = (512, 4096)
+    titans_chunks: tuple[int, ...] = (16, 64)
     contexts: tuple[int, ...] = (1024, 65_536)
     tokens: int = 1024
     rounds: int = 3
 
     def settings(self, mixer: str, length: int, *, written: bool = False) -> HopeSettings:
-        """Attention sees the whole length; a memory has its chunks."""
+        """Attention sees the whole length, beside a memory the window; a memory has its chunks."""
+        beside = mixer in ("titans_mag", "titans_mal")
         return HopeSettings(
             vocab_size=self.vocabulary,
             hidden_size=self.width,
@@ -70,7 +92,7 @@ class Course:
             num_attention_heads=self.heads,
             mixer=mixer,
             levels=WRITTEN if written else STATIC,
-            sliding_window=length,
+            sliding_window=min(length, self.window) if beside else length,
             chunk_size=self.chunk_size,
         )
 
@@ -89,37 +111,6 @@ class Stack(nn.Module):
         for norm, mixer in zip(self.norms, self.mixers, strict=True):
             x = x + mixer(norm(x), None, lengths)[0]
         return x
-
-
-class TheirStack(nn.Module):
-    """Memories of titans-pytorch with the heads, chunk and memory of ours; they hold their norms.
-
-    Raises:
-        ModuleNotFoundError: the package is not installed; it comes with the extra "benchmark".
-    """
-
-    def __init__(self, course: Course) -> None:
-        super().__init__()
-        theirs = import_module("titans_pytorch")
-        self.memories = nn.ModuleList(
-            theirs.NeuralMemory(
-                dim=course.width,
-                chunk_size=course.chunk_size,
-                dim_head=course.width // course.heads,
-                heads=course.heads,
-                default_model_kwargs={"depth": 2, "expansion_factor": 2.0},
-            )
-            for _ in range(course.layers)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        for memory in self.memories:
-            x = x + memory(x)[0]
-        return x
-
-
-def titans_pytorch_is_here() -> bool:
-    return find_spec("titans_pytorch") is not None
 
 
 def stack_actions(module: nn.Module, x: Tensor, mode: str) -> Action:
@@ -163,7 +154,7 @@ def measure_speed(
 ) -> Iterator[Row]:
     """Rows for `results/speed_cpu.json`: tokens a second, and the ratio to attention in that turn.
 
-    titans-pytorch takes part where it is installed.
+    The modes of Titans are left out where titans-pytorch is not installed.
 
     Args:
         run_file: of finished turns, in each of which all models have a length in common; a later
@@ -181,7 +172,7 @@ def measure_speed(
     try:
         for count, mode in itertools.product(threads, modes):
             torch.set_num_threads(count)
-            for part in mixers if mode == "decode" else course.lengths:
+            for part in _parts(mode, mixers, course):
 
                 def measured(mode: str = mode, part: Any = part) -> Row:
                     if mode == "decode":
@@ -198,17 +189,30 @@ def measure_speed(
         torch.set_num_threads(before)
 
 
+def _parts(mode: str, mixers: Sequence[str], course: Course) -> Sequence[Any]:
+    """What is measured, and kept, by itself: a mixer, a chunk size or a length."""
+    if mode == "decode":
+        return mixers
+    if mode.startswith("titans"):
+        return course.titans_chunks if titans_pytorch_is_here() else ()
+    return course.model_lengths if mode.startswith("model") else course.lengths
+
+
 def _reading(
-    mode: str, mixers: Sequence[str], length: int, device: str, course: Course
+    mode: str, mixers: Sequence[str], part: int, device: str, course: Course
 ) -> Iterator[Row]:
+    """Everyone's tokens a second at one length; with titans-pytorch, at one chunk size."""
+    own = mode.startswith("titans")
+    length = course.lengths[0] if own else part
     batch = max(1, course.tokens // length)
-    actions = {
-        name: action
-        for name in (*mixers, OTHERS)
-        if (action := _action(mode, name, batch, length, device, course)) is not None
-    }
+    base, more = "attention", {}
+    if own:
+        base, more = EQUAL, {"chunk": part}
+        actions = _titans_actions(mode, part, batch, device, course)
+    else:
+        actions = {name: _action(mode, name, batch, length, device, course) for name in mixers}
     seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for turn in range(course.rounds + 1):
+    for turn in range(1 + (course.rounds if length < LONG else 1)):
         for name, action in actions.items():
             elapsed = timed(action, device)
             if turn:
@@ -219,39 +223,46 @@ def _reading(
             action()
         yield {
             "model": name,
+            **more,
             "tokens": length,
             "batch": batch,
             "tokens_per_second": round(batch * length / medians[name]),
-            "to_attention": _ratio(medians, name),
+            "to_theirs" if own else "to_attention": _ratio(medians, name, base),
             "peak_bytes": memory.peak,
         }
 
 
-def _action(
-    mode: str, name: str, batch: int, length: int, device: str, course: Course
-) -> Action | None:
-    """What a contestant does in a mode; None where it does not take part."""
+def _action(mode: str, name: str, batch: int, length: int, device: str, course: Course) -> Action:
+    """What a mixer does in a mode."""
     torch.manual_seed(0)
     if mode in ("forward", "train"):
-        if name == OTHERS:
-            if not titans_pytorch_is_here():
-                return None
-            module: nn.Module = TheirStack(course)
-        else:
-            module = Stack(course.settings(name, length))
+        module = Stack(course.settings(name, length)).to(device)
         x = torch.randn(batch, length, course.width, device=device)
-        return stack_actions(module.to(device), x, mode)
-    if name == OTHERS:
-        return None
+        return stack_actions(module, x, mode)
     model = Hope(course.settings(name, length, written=mode == "model write")).to(device)
     ids = torch.randint(course.vocabulary, (batch, length), device=device)
     return model_action(model, ids, mode)
 
 
-def _decoding(name: str, device: str, course: Course) -> Iterator[Row]:
-    """Attention keeps the window that the models are trained with, 512 tokens."""
+def _titans_actions(
+    mode: str, chunk: int, batch: int, device: str, course: Course
+) -> dict[str, Action]:
+    """Our Titans, theirs at the same gradients, and theirs as it is by default."""
     torch.manual_seed(0)
-    model = Hope(course.settings(name, 512, written=True)).to(device).eval()
+    length, heads = course.lengths[0], course.heads
+    x = torch.randn(batch, length, course.width, device=device)
+    stacks: dict[str, nn.Module] = {
+        "titans": Stack(replace(course, chunk_size=chunk).settings("titans", length))
+    }
+    for name, fresh in ((EQUAL, True), (ONE_STATE, False)):
+        stacks[name] = TheirStack(course.width, heads, course.layers, chunk, fresh=fresh)
+    kind = mode.removeprefix("titans ")
+    return {name: stack_actions(stack.to(device), x, kind) for name, stack in stacks.items()}
+
+
+def _decoding(name: str, device: str, course: Course) -> Iterator[Row]:
+    torch.manual_seed(0)
+    model = Hope(course.settings(name, course.window, written=True)).to(device).eval()
     token = torch.randint(course.vocabulary, (1, 1), device=device)
     for context in course.contexts:
         state = model.new_state(1)
@@ -270,9 +281,9 @@ def _decoding(name: str, device: str, course: Course) -> Iterator[Row]:
         }
 
 
-def _ratio(medians: dict[str, float], name: str) -> float | None:
-    base = medians.get("attention")
-    return None if base is None else round(base / medians[name], 3)
+def _ratio(medians: dict[str, float], name: str, base: str) -> float | None:
+    seconds = medians.get(base)
+    return None if seconds is None else round(seconds / medians[name], 3)
 
 
 def timed(action: Action, device: str) -> float:

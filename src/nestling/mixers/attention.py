@@ -84,6 +84,9 @@ class Attention(nn.Module):
         if state is None:
             position = column.expand(batch, -1)
             q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
+            if length > 2 * self.window:
+                y = self._attend_in_blocks(q, k, v)
+                return self.out(y.reshape(batch, length, width)), None
             mask = None
             if length > self.window or self.persistent is not None:
                 distance = column[:, None] - column
@@ -109,6 +112,27 @@ class Attention(nn.Module):
             "count": count + lengths,
         }
         return self.out(y.reshape(batch, length, width)), new
+
+    def _attend_in_blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Blocks of W queries, each with the keys of its own and the previous block: O(T W)."""
+        batch, length = q.shape[:2]
+        size = self.window
+        blocks = -(-length // size)
+        q, k, v = (
+            F.pad(z, (0, 0, 0, 0, 0, blocks * size - length)).unflatten(1, (blocks, size))
+            for z in (q, k, v)
+        )
+        # The block before the first one holds zeros, which the mask hides.
+        k, v = (
+            torch.cat([F.pad(z[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)), z], dim=2).flatten(0, 1)
+            for z in (k, v)
+        )
+        column = torch.arange(2 * size, device=q.device)
+        distance = column[size:, None] - column
+        mask = ((distance >= 0) & (distance < size)).repeat(blocks, 1, 1)
+        mask[0, :, :size] = False
+        y = self._attend(q.flatten(0, 1), k, v, mask.repeat(batch, 1, 1)[:, None])
+        return y.unflatten(0, (batch, blocks)).flatten(1, 2)[:, :length]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if self.persistent is not None and mask is not None:

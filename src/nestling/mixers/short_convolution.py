@@ -44,7 +44,7 @@ class ShortConvolution(nn.Module):
             rows = torch.cat([tail.to(x.dtype), rows], dim=1)
         y = rows[:, :tokens] * self.weight[0]
         for i in range(1, self.width):
-            y = y + rows[:, i : i + tokens] * self.weight[i]
+            y = torch.addcmul(y, rows[:, i : i + tokens], self.weight[i])
         if tail is None:
             return y, None
         return y, slice_rows(rows, lengths, self.width - 1, lengths + self.width - 1)

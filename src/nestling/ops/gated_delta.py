@@ -46,24 +46,28 @@ def gated_delta_chunk(
     log_gamma = log_alpha.cumsum(-1)
     log_gamma_before = log_gamma - log_alpha
 
-    overlap = (keys @ keys.mT) * decay(log_gamma_before, log_gamma, diagonal=-1)
-    target = torch.cat([log_gamma_before.exp()[..., None] * keys, errors], -1)
+    past = decay(log_gamma, log_gamma)
+    # What a token meets has not been through its own retention: the row before.
+    before = functional.pad(past[..., :-1, :], (0, 0, 1, 0))
+    overlap = (keys @ keys.mT) * before
+    # Solved from the right, with tokens as columns: the layout that needs no copies.
+    target = torch.cat([(log_gamma_before.exp()[..., None] * keys).mT, errors.mT], -2)
     written = torch.linalg.solve_triangular(
-        overlap * eta[..., None, :], target, upper=False, unitriangular=True
+        (overlap * eta[..., None, :]).mT, target, upper=True, left=False, unitriangular=True
     )
-    written = eta[..., None] * written
+    written = eta[..., None, :] * written
 
     to_end = (log_gamma[..., -1:] - log_gamma).exp()
     untouched = torch.eye(rows, width, dtype=dtype, device=keys.device)
     kept = log_gamma[..., -1, None, None].exp() * untouched
-    factors = kept - written.mT @ (to_end[..., None] * keys)
+    factors = kept - written @ (to_end[..., None] * keys)
     if queries is None:
         return factors, None
 
     queries = queries.to(dtype)
-    attention = (queries @ keys.mT) * decay(log_gamma, log_gamma, diagonal=0)
+    attention = (queries @ keys.mT) * past
     kept = functional.pad(log_gamma.exp()[..., None] * queries, (0, rows - width))
-    return factors, kept - attention @ written
+    return factors, kept - attention @ written.mT
 
 
 def gated_delta_loop(

@@ -70,38 +70,90 @@ def gradient_memory_scan(
     """
     tokens = keys.shape[1]
     chunks = max(1, -(-tokens // chunk_size))
+    dtype = memory.weights[0].dtype
 
-    def split(x: Tensor | None) -> tuple[Tensor | None, ...]:
-        """[B, T, H, ...] -> chunks of [B, H, C, ...]."""
-        if x is None:
-            return (None,) * chunks
-        x = mask_rows(x, lengths).to(memory.weights[0].dtype)
+    def split(x: Tensor) -> Tensor:
+        """[B, T, H, ...] -> chunks of it, [N, B, H, C, ...]."""
+        x = mask_rows(x, lengths).to(dtype)
         x = functional.pad(x, (0, 0) * (x.dim() - 2) + (0, chunks * chunk_size - tokens))
-        return x.unflatten(1, (chunks, chunk_size)).movedim(1, 0).transpose(2, 3).unbind()
+        return x.unflatten(1, (chunks, chunk_size)).movedim(1, 0).transpose(2, 3)
 
     with torch.autocast(keys.device.type, enabled=False):
-        ends = chunk_size * torch.arange(1, chunks + 1, device=lengths.device)
-        whole = (ends <= lengths[:, None]).view(len(keys), chunks, 1, 1, 1)
-        parts = [split(x) for x in (queries, keys, values, *gates)]
+        theta = split(gates.theta)
+        # What does not depend on the memory is made for all chunks at once.
+        log_alpha = torch.zeros_like(theta) if gates.log_alpha is None else split(gates.log_alpha)
+        log_mu = None if gates.log_mu is None else split(gates.log_mu)
+        courses = [_Course(*parts) for parts in zip(*_coefficients(log_alpha, log_mu), strict=True)]
+        parts = [split(x).unbind() for x in (queries, keys, values)]
+        state = _stacked(memory, log_mu is not None)
+        # From this chunk on, some sequence has too few tokens to fill it.
+        partial = int(lengths.min()) // chunk_size
         reads = []
-        for chunk, (q, k, v, theta, log_alpha, log_mu) in enumerate(zip(*parts, strict=True)):
-            assert q is not None and k is not None and v is not None and theta is not None
-            log_alpha = torch.zeros_like(theta) if log_alpha is None else log_alpha
-            course = Course(log_alpha, log_mu, delta=False)
-            inputs, errors = _gradients(k, v, memory.weights, norm)
-            read, weights, momenta = q, [], []
-            for place, (z, e, w, s) in enumerate(zip(inputs, errors, *memory, strict=True)):
-                written = course.writes(z, e, theta, w, s)
-                w_end, s_end = course.end(z, written, w, s)
-                read = course.read(read, z, written, w, s)
+        for chunk, (q, k, v, eta) in enumerate(zip(*parts, theta.unbind(), strict=True)):
+            course = courses[chunk]
+            weights = tuple(x[:, :, 0] for x in state)
+            inputs, errors = _gradients(k, v, weights, norm)
+            read, new = q, []
+            for place, (z, e, old) in enumerate(zip(inputs, errors, state, strict=True)):
+                written = eta[..., None] * e
+                read = course.read(read, z, written, old)
                 if place + 1 < len(inputs):
                     read = functional.silu(read)
-                weights.append(torch.where(whole[:, chunk], w_end, w))
-                momenta.append(s if s_end is None else torch.where(whole[:, chunk], s_end, s))
+                new.append(course.end(z, written, old))
+            if chunk >= partial:
+                whole = ((chunk + 1) * chunk_size <= lengths).view(-1, 1, 1, 1, 1)
+                new = [torch.where(whole, x, old) for x, old in zip(new, state, strict=True)]
+            state = new
             reads.append(q + _normed(read, norm))
-            memory = Memory(tuple(weights), tuple(momenta))
         y = torch.cat(reads, 2)[:, :, :tokens].transpose(1, 2)
-        return mask_rows(y, lengths), memory
+        weights = tuple(x[:, :, 0] for x in state)
+        momenta = memory.momenta if log_mu is None else tuple(x[:, :, 1] for x in state)
+        return mask_rows(y, lengths), Memory(weights, momenta)
+
+
+class _Course(NamedTuple):
+    """The coefficients of one chunk for a state [B, H, P, O, I]: W, and its momentum if P is 2."""
+
+    mixed: Tensor  # [B, H, P, P], what the end keeps of the state
+    reached: Tensor  # [B, H, C, P], what a read finds of it
+    left: Tensor  # [B, H, C, C], what is left of the write of token j at token t
+    ends: Tensor  # [B, H, C, P], the same at the end, of W and of its momentum
+
+    def read(self, queries: Tensor, z: Tensor, written: Tensor, state: Tensor) -> Tensor:
+        """What the matrix answers to `queries [B, H, C, I]` after their tokens: [B, H, C, O]."""
+        found = (queries @ state.flatten(2, 3).mT).unflatten(-1, state.shape[2:4])
+        answer = (found * self.reached[..., None]).sum(-2)
+        return answer - ((queries @ z.mT) * self.left) @ written
+
+    def end(self, z: Tensor, written: Tensor, state: Tensor) -> Tensor:
+        """The state after the last token."""
+        kept = (self.mixed @ state.flatten(3)).view(len(z) * z.shape[1], -1, z.shape[-1])
+        rows = (self.ends[..., None] * written[..., None, :]).flatten(3).flatten(0, 1)
+        return torch.baddbmm(kept, rows.mT, z.flatten(0, 1), alpha=-1).view_as(state)
+
+
+def _coefficients(log_alpha: Tensor, log_mu: Tensor | None) -> tuple[Tensor, ...]:
+    """The fields of `_Course` for chunks [N, B, H, C] (NL §4.4)."""
+    course = Course(log_alpha, log_mu, delta=False)
+    left, kept = course.through[0], course.kept
+    if course.carried is None or course.momentum is None:
+        return kept[..., -1:, None], kept[..., None], left, left[..., -1, :, None]
+    moved, still = course.momentum
+    first = torch.stack([kept[..., -1], course.carried[..., -1]], -1)
+    second = torch.cat([torch.zeros_like(moved[..., 0]), moved[..., 0]], -1)
+    return (
+        torch.stack([first, second], -2),
+        torch.stack([kept, course.carried], -1),
+        left,
+        torch.stack([left[..., -1, :], still], -1),
+    )
+
+
+def _stacked(memory: Memory, momentum: bool) -> list[Tensor]:
+    """Every matrix [B, H, 1, O, I], or with its momentum [B, H, 2, O, I]."""
+    if not momentum:
+        return [weight[:, :, None] for weight in memory.weights]
+    return [torch.stack(pair, 2) for pair in zip(memory.weights, memory.momenta, strict=True)]
 
 
 def answer(z: Tensor, weights: Sequence[Tensor], norm: Norm | None) -> Tensor:

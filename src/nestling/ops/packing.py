@@ -16,6 +16,8 @@ def row_mask(lengths: Tensor, size: int) -> Tensor:
 
 def mask_rows(x: Tensor, lengths: Tensor) -> Tensor:
     """Return `x [B, T, ...]` with zeros in the rows at or after `lengths [B]`."""
+    if (length := _agreed(lengths)) is not None and length >= x.shape[1]:
+        return x
     return _zero_unless(row_mask(lengths, x.shape[1]), x)
 
 

@@ -137,7 +137,8 @@ class FactoredPassage:
     def end(self) -> Memory:
         """The state after the last token."""
         kept, written = self.factors.chunk(2, dim=-2)
-        weight = self.weight.flatten(2, 3) @ kept + self.snapshot.flatten(2, 3) @ written
+        old, asked = (x.flatten(0, 1).flatten(1, 2) for x in (self.weight, self.snapshot))
+        weight = torch.baddbmm(old @ kept.flatten(0, 1), asked, written.flatten(0, 1))
         return Memory((weight.view_as(self.weight),))
 
     def read(self, anchor: Sequence[Tensor]) -> Tensor:
