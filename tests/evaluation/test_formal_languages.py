@@ -106,7 +106,7 @@ def test_padding_is_not_asked():
     assert torch.equal(one[0], read_strings(model, other)[0])
 
 
-def test_training_ends_when_all_is_right(monkeypatch):
+def test_training_settles_and_ends_when_all_is_right(monkeypatch):
     language = LANGUAGES["(aa)*"]
     model = TINY.model("hope", language, 0)
 
@@ -114,8 +114,8 @@ def test_training_ends_when_all_is_right(monkeypatch):
         return model.embedding.weight.sum(), torch.ones(2, dtype=torch.bool)
 
     monkeypatch.setattr(formal_languages, "read_strings", always_right)
-    course = replace(TINY, steps=50, patience=3)
-    assert formal_languages.train(model, language, course, 0, lambda line: None) == 3
+    course = replace(TINY, steps=50, patience=3, settle=5)
+    assert formal_languages.train(model, language, course, 0, lambda line: None) == 8
 
 
 def test_hope_learns_a_parity_of_short_strings(monkeypatch):

@@ -134,7 +134,8 @@ class Course:
     """The size of the benchmark.
 
     Args:
-        steps: at most; training ends when `patience` batches in a row were all right.
+        steps: at most; when `patience` batches in a row were all right, training only settles.
+        settle: last steps, over which the learning rate falls to zero.
         strings: asked in each bin.
     """
 
@@ -143,6 +144,7 @@ class Course:
     heads: int = 2
     steps: int = 1500
     patience: int = 50
+    settle: int = 200
     batch: int = 32
     learning_rate: float = 3e-3
     strings: int = 200
@@ -201,18 +203,19 @@ def train(model: Hope, language: Language, course: Course, seed: int, report: Pr
     """Train on the short bin; returns the steps that were made."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=course.learning_rate, weight_decay=0.0)
     model.train()
-    in_a_row = 0
-    for step in range(course.steps):
+    in_a_row, step, end = 0, 0, course.steps
+    while step < end:
         rng = random.Random(f"formal languages {seed} {step}")
         loss, right = read_strings(model, draw_strings(language, rng, "short", course.batch))
-        factor = min(1.0, (step + 1) / 50) * min(1.0, 2 * (1 - step / course.steps))
+        factor = min(1.0, (step + 1) / 50) * min(1.0, (end - step) / course.settle)
         take_step(model, optimizer, loss, course.learning_rate * factor)
         in_a_row = in_a_row + 1 if bool(right.all()) else 0
         if step % 100 == 0:
             report(f"step {step}  loss {loss.item():.4f}  right {right.float().mean().item():.2f}")
+        step += 1
         if in_a_row == course.patience:
-            return step + 1
-    return course.steps
+            end = min(end, step + course.settle)
+    return step
 
 
 @torch.no_grad()
