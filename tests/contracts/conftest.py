@@ -70,7 +70,25 @@ LEVELS = {
         Level("slower", period=8, rule="higher_order_momentum", rate=1.0),
     ),
     "all_parts": (Level("fast", period=4, rate=2.0, written=("gate", "up", "down")),),
+    "low_rank": (
+        Level("fast", period=4, rate=2.0, rank=2, written=("up", "down")),
+        Level("slow", period=8, rule="momentum", rate=1.0, rank=3),
+    ),
+    "local": (
+        Level("fast", period=4, rate=0.5, source="next_token"),
+        Level("other", period=4, rate=0.5, source="associative"),
+        Level("thin", period=8, rate=0.5, source="associative", rank=2),
+        Level("slow", period=8, rate=2.0),
+    ),
+    "independent": (Level("fast", period=4, rate=4.0), Level("slow", period=8, rate=2.0)),
+    "nested": (
+        Level("fast", period=4, rate=4.0),
+        Level("slow", period=8, rule="momentum", rate=0.8),
+        Level("slower", period=16, rate=0.9),
+    ),
 }
+# How levels of these names are put together; the others follow one another.
+CONTINUA = {"independent": "independent", "nested": "nested"}
 
 ModelMaker = Callable[..., Hope]
 
@@ -91,6 +109,7 @@ def build(mixer: str = "attention", levels: str | tuple[Level, ...] = "fast", **
             "mixer": MIXERS[mixer],
             "self_modifying": SELF_MODIFYING.get(mixer, {}),
             "levels": LEVELS[levels] if isinstance(levels, str) else levels,
+            "continuum": CONTINUA.get(str(levels), "sequential"),
             "sliding_window": 5,
             "chunk_size": 3,
             "conv_width": 3,

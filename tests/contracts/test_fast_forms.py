@@ -27,38 +27,52 @@ class NaiveReader:
     """One sequence, one token at a time, as the words of the specification say it."""
 
     def __init__(self, model):
-        self.model = model
-        self.levels = {name: mlp.level for name, mlp in model.blocks[-1].memory.levels.items()}
+        self.model, self.memory = model, model.blocks[-1].memory
+        self.nested = self.memory.variant == "nested"
+        self.levels = dict(self.memory.level_of)
         self.fastest = min(level.period for level in self.levels.values())
-        weights = {
-            (name, part): getattr(mlp, part).weight
-            for name, mlp in model.blocks[-1].memory.levels.items()
-            for part in mlp.level.written
+        self.delta = {
+            (name, part): torch.zeros(shape, dtype=torch.float64).requires_grad_()
+            for name in self.levels
+            for part, shape in self.memory.delta_shapes(name).items()
         }
-        self.delta = {key: torch.zeros_like(w).requires_grad_() for key, w in weights.items()}
-        self.gathered = {key: torch.zeros_like(w) for key, w in weights.items()}
+        self.gathered = {key: torch.zeros_like(delta) for key, delta in self.delta.items()}
         self.gathered_pairs = dict.fromkeys(self.levels, 0)
         self.waiting = []
         self.last = None
         self.kept = {
-            (name, part): model.writer.rule(name, part).init_one(weight)
-            for (name, part), weight in weights.items()
+            (name, part): model.writer.rule(name, part).init_one(delta)
+            for (name, part), delta in self.delta.items()
         }
 
+    def change(self, level, part):
+        """What one level adds to a projection."""
+        if self.levels[level].rank:
+            inner = self.memory.bases[f"{level}_{part}"] + self.delta[level, f"{part}_in"]
+            return self.delta[level, f"{part}_out"] @ inner
+        return self.delta[level, part]
+
     def weight(self, name, part):
-        weight = getattr(self.model.blocks[-1].memory.levels[name], part).weight
-        return weight + self.delta[name, part] if (name, part) in self.delta else weight
+        weight = getattr(self.memory.levels[name], part).weight
+        for level in self.levels if self.nested else (name,):
+            if part in self.levels[level].written:
+                weight = weight + self.change(level, part)
+        return weight
 
     def chain(self, x):
         """The output of the levels, and what each projection was given."""
-        inputs = {}
-        for name, mlp in self.model.blocks[-1].memory.levels.items():
+        inputs, whole, shares = {}, x, self.memory.shares
+        for place, (name, mlp) in enumerate(self.memory.levels.items()):
             n = rms_norm(x, mlp.norm)
             key = silu(self.weight(name, "gate") @ n) * (self.weight(name, "up") @ n)
             key = rms_norm(key, mlp.key_norm)
             inputs |= {(name, "gate"): n, (name, "up"): n, (name, "down"): key}
-            x = x + self.weight(name, "down") @ key
-        return x, inputs
+            added = self.weight(name, "down") @ key
+            if shares is None:
+                x = x + added
+            else:
+                whole = whole + shares[place] * added
+        return x if shares is None else whole, inputs
 
     def logits(self, x):
         return self.model.head.weight @ rms_norm(self.chain(x)[0], self.model.norm)
@@ -82,32 +96,75 @@ class NaiveReader:
         # Copies, since a delta of now may depend on another one through an earlier write.
         self.delta = {key: delta.clone() for key, delta in self.delta.items()}
         grads = {key: torch.zeros_like(delta) for key, delta in self.delta.items()}
+        learned = [key for key in self.delta if not self.levels[key[0]].is_local]
         for hidden, token in self.waiting:
             logits = self.logits(hidden)
             loss = self.strength(hidden) * (logits.exp().sum().log() - logits[token])
-            found = torch.autograd.grad(loss, list(self.delta.values()), create_graph=True)
-            for key, grad in zip(grads, found, strict=True):
+            found = []
+            if learned:
+                deltas = [self.delta[key] for key in learned]
+                found = torch.autograd.grad(loss, deltas, create_graph=True)
+            for key, grad in zip(learned, found, strict=True):
                 grads[key] = grads[key] + grad
+            for name, level in self.levels.items():
+                if level.is_local:
+                    self.add_local(grads, name, level, hidden, token)
+        owner = next(iter(self.memory.levels))
         rows = {
-            key: torch.stack(
-                [self.strength(h).sqrt() * self.chain(h)[1][key] for h, _ in self.waiting]
+            (name, part): torch.stack(
+                [
+                    self.strength(h).sqrt() * self.chain(h)[1][owner if self.nested else name, part]
+                    for h, _ in self.waiting
+                ]
             )
-            for key in self.delta
+            for name, level in self.levels.items()
+            for part in level.written
         }
+        faster = None
         for name, level in self.levels.items():
             self.gathered_pairs[name] += len(self.waiting)
             due = level.period == self.fastest or self.gathered_pairs[name] >= level.period
-            for part in level.written:
-                self.gathered[name, part] = self.gathered[name, part] + grads[name, part]
+            for part in self.memory.delta_shapes(name):
+                taken = self.nested and faster is not None
+                grad = -self.delta[faster, part] if taken else grads[name, part]
+                self.gathered[name, part] = grad if taken else self.gathered[name, part] + grad
                 if due:
-                    self.step(name, part, rows[name, part])
+                    self.step(name, part, rows.get((name, part)))
+                    if taken:
+                        self.delta[faster, part] = torch.zeros_like(grad).requires_grad_()
+                        kept = self.kept[faster, part]
+                        self.kept[faster, part] = {
+                            leaf: torch.zeros_like(x) for leaf, x in kept.items()
+                        }
             if due:
                 self.gathered_pairs[name] = 0
+            faster = name
         self.waiting = []
+
+    def add_local(self, grads, name, level, hidden, token):
+        """The outer product of an error and a key, and what it is for the factors of a delta."""
+        key = self.chain(hidden)[1][name, "down"]
+        source = self.model.embedding.weight[token] if level.source == "next_token" else hidden
+        unit = source / (source.square().mean() + torch.finfo(source.dtype).eps).sqrt()
+        error = -self.model.writer.values[name].weight @ unit
+        if level.source == "associative":
+            error = error + self.change(name, "down") @ key
+        error = self.strength(hidden) * error
+        if not level.rank:
+            grads[name, "down"] = grads[name, "down"] + torch.outer(error, key)
+            return
+        inner = self.memory.bases[f"{name}_down"] + self.delta[name, "down_in"]
+        outer = self.delta[name, "down_out"]
+        of_outer = torch.outer(error, inner @ key)
+        grads[name, "down_out"] = grads[name, "down_out"] + of_outer
+        grads[name, "down_in"] = grads[name, "down_in"] + torch.outer(outer.T @ error, key)
 
     def step(self, name, part, rows):
         """Plain gradient descent in its own words; any other rule on this one matrix."""
-        delta, width = self.delta[name, part], self.weight(name, part).shape[1]
+        delta = self.delta[name, part]
+        # A nested level takes over a share of what was learned; a rate is for one unit of a key.
+        takes = self.nested and self.levels[name].period > self.fastest
+        width = 1 if takes else delta.shape[1]
         rate = self.model.writer.log_rate[f"{name}_{part}"].exp() / width
         grad = self.gathered[name, part]
         if self.levels[name].rule == "gradient_descent":
@@ -126,7 +183,7 @@ class NaiveReader:
         for name, level in self.levels.items():
             if level.reset == "context":
                 self.gathered_pairs[name] = 0
-                for part in level.written:
+                for part in self.memory.delta_shapes(name):
                     self.delta[name, part] = torch.zeros_like(
                         self.delta[name, part]
                     ).requires_grad_()
@@ -191,7 +248,11 @@ def test_reading_and_writing_equal_the_token_loop(model, learned):
         loss = weighted(logits) + weighted(deltas.values())
         slopes = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
         results.append((logits, deltas, slopes))
-    assert all(delta.abs().amax() > 1e-3 for delta in results[1][1].values())
+    still = [key for key, delta in results[1][1].items() if delta.abs().amax() < 1e-3]
+    # Nested levels hand over what they hold; an inner factor moves once there is an outer one.
+    nested = model.settings.continuum == "nested"
+    assert not [key for key in still if not nested and not key[1].endswith("_in")]
+    assert len(still) < len(results[1][1])
     close(results[0][0], results[1][0])
     close(results[0][1], results[1][1])
     # Gradients through several writes are large; the tolerance is relative to the largest of each.
@@ -199,8 +260,9 @@ def test_reading_and_writing_equal_the_token_loop(model, learned):
         model.named_parameters(), results[0][2], results[1][2], strict=True
     ):
         size = float(naive.abs().amax())
-        # What a slow level retains counts from its second write on, which may be yet to come.
-        assert size > 0 or name.startswith("writer.learned.slow"), name
+        # What a slow level retains counts from its second write on, which may be yet to come;
+        # with few learned tokens, so are other writes.
+        assert size > 0 or learned == "some" or name.startswith("writer.learned.slow"), name
         # Where all terms cancel (an orthogonal answer has no size to learn) rounding is left.
         size = max(size, 1e-5)
         close(fast / size, naive / size, msg=lambda text, name=name: f"{name}: {text}")

@@ -209,10 +209,8 @@ def test_a_row_that_does_not_exist_is_refused(small, rows):
 def test_a_repeated_state_reads_and_learns_like_copies_and_shares_its_storage(model):
     one = model.end_turn(used_state(model, 1))
     shared, copies = one.repeat(3), one.index([0, 0, 0])
-    assert (
-        shared["memory.delta.fast.down"].untyped_storage().nbytes()
-        == one["memory.delta.fast.down"].untyped_storage().nbytes()
-    )
+    delta = next(name for name in one if name.startswith("memory.delta."))
+    assert shared[delta].untyped_storage().nbytes() == one[delta].untyped_storage().nbytes()
     tokens = draw_tokens(3, 9, seed=5)
     close(model(tokens, state=shared).logits, model(tokens, state=copies).logits)
     chosen = shared.index([2, 0])
@@ -279,7 +277,7 @@ def test_clear_context_empties_the_context_and_keeps_the_memories(model):
             assert torch.equal(cleared[name], leaf)
         else:
             assert not bool(cleared[name].any())
-    assert bool(cleared["memory.delta.fast.down"].any())
+    assert any(bool(x.any()) for name, x in cleared.items() if name.startswith("memory.delta."))
     assert bool(state["context.last.hidden"].any())
 
 

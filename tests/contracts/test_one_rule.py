@@ -48,7 +48,7 @@ def test_writes_without_a_graph_equal_those_with_one(model, mode, state_from):
     with nullcontext() if state_from == "a graph" else torch.no_grad():
         start = live(model)[1]
     expected_logits, expected = live(model, start)
-    assert expected["memory.delta.fast.down"].requires_grad
+    assert any(x.requires_grad for name, x in expected.items() if ".delta." in name)
     with mode():
         if state_from == "inside":
             start = start.fork()
@@ -67,7 +67,8 @@ def test_a_state_read_under_inference_mode_can_be_learned_from_later(model):
     results = []
     for start in (state.fork(), plain):
         loss = model(tokens, state=start, learn=True).logits.sin().sum()
-        results.append(torch.autograd.grad(loss, list(model.parameters())))
+        parameters = list(model.parameters())
+        results.append(torch.autograd.grad(loss, parameters, materialize_grads=True))
     for a, b in zip(*results, strict=True):
         size = b.abs().amax() + 1e-12
         close(a / size, b / size)

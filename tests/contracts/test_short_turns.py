@@ -56,7 +56,7 @@ def test_what_waits_is_written_even_if_nothing_more_is_learned(model):
     learned = model(draw_tokens(2, 3), learn=True).state
     later = model(draw_tokens(2, 6, seed=1), state=learned).state.clear_context()
     at_once, in_the_end = model.end_turn(learned), model.end_turn(later)
-    assert bool(memories(at_once)["memory.delta.fast.down"].any())
+    assert any(bool(x.any()) for name, x in memories(at_once).items() if ".delta." in name)
     close(memories(in_the_end), memories(at_once))
 
 

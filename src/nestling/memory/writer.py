@@ -13,44 +13,67 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
-from nestling.memory.state import MemoryState, is_shared
-from nestling.ops.packing import append_rows, left_align, slice_rows, take_rows
+from nestling.memory.gradients import (
+    Embed,
+    Gradients,
+    PairLoss,
+    closed_form,
+    differentiable,
+    ordinary,
+    through_network,
+)
+from nestling.memory.pairs import PairGrid
+from nestling.memory.state import MemoryState
+from nestling.ops.packing import take_rows
 from nestling.rules import RULES, Rule
-
-PairLoss = Callable[[Tensor, Tensor, Mapping[str, Mapping[str, Tensor]]], Tensor]
-"""(hidden [B, P, d], targets [B, P], deltas) -> next-token loss of each pair [B, P]."""
 
 
 class MemoryWriter(nn.Module):
     """Writes the levels of one continuum memory; owns the learned rates and token strengths."""
 
-    def __init__(self, memory: ContinuumMemory, hidden_size: int) -> None:
+    def __init__(
+        self, memory: ContinuumMemory, hidden_size: int, embed: Embed | None = None
+    ) -> None:
+        """Write `memory`, of width `hidden_size`; local levels need the `embed` of the tokens."""
         super().__init__()
-        self.levels = {
-            name: mlp.level for name, mlp in memory.named_levels().items() if mlp.level.is_written
+        # In a tuple, so that the block alone owns it.
+        self._memory = (memory,)
+        self._embed = embed
+        levels = memory.level_of
+        self.levels = {name: level for name, level in levels.items() if level.is_written}
+        self._shapes = {
+            name: memory.delta_shapes(name) for name, level in levels.items() if level.has_delta
         }
-        self._shapes = {name: memory.named_levels()[name].delta_shapes() for name in self.levels}
-        self._layer_inputs = memory.layer_inputs
+        self._nested = memory.variant == "nested"
         self.hidden_size = hidden_size
         self.period = min((level.period for level in self.levels.values()), default=0)
         self.strength = nn.Linear(hidden_size, 1)
         self.log_rate = nn.ParameterDict(
             {
                 f"{name}_{part}": nn.Parameter(torch.zeros(()))
-                for name, shapes in self._shapes.items()
-                for part in shapes
+                for name in self.levels
+                for part in self._shapes[name]
+            }
+        )
+        self.values = nn.ModuleDict(
+            {
+                name: nn.Linear(hidden_size, hidden_size, bias=False)
+                for name, level in self.levels.items()
+                if level.is_local
             }
         )
         self.learned = nn.ParameterDict(
             {
                 f"{name}_{part}_{option}": nn.Parameter(torch.zeros(()))
-                for name, shapes in self._shapes.items()
-                for part in shapes
+                for name in self.levels
+                for part in self._shapes[name]
                 for option in self._learned_options(name)
             }
         )
@@ -59,9 +82,9 @@ class MemoryWriter(nn.Module):
                 part: self.levels[name]
                 .make_rule(1.0)
                 .init_one(torch.empty(1, *shape, device="meta"))
-                for part, shape in shapes.items()
+                for part, shape in self._shapes[name].items()
             }
-            for name, shapes in self._shapes.items()
+            for name in self.levels
         }
         self._needs_inputs = any(
             level.make_rule(1.0).needs_inputs for level in self.levels.values()
@@ -69,12 +92,20 @@ class MemoryWriter(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """strength: zero (every token counts 1 at first); rates and options: those of the levels.
+        """strength: zero (every token counts 1 at first); rates and options: those of the levels;
+        values: the identity for "next_token", else N(0, 1 / hidden_size).
 
-        A rate is relative to the width of its input, since keys are normalised per unit.
+        A rate is relative to the width of its input, since keys are normalised per unit. The rate
+        of a nested level is the share that it takes over of what the faster one has learned.
         """
         nn.init.zeros_(self.strength.weight)
         nn.init.zeros_(self.strength.bias)
+        for name, values in self.values.items():
+            weight = cast(nn.Linear, values).weight
+            if self.levels[name].source == "next_token":
+                nn.init.eye_(weight)
+            else:
+                nn.init.normal_(weight, std=self.hidden_size**-0.5)
         for name, level in self.levels.items():
             for part in self._shapes[name]:
                 nn.init.constant_(self.log_rate[f"{name}_{part}"], math.log(max(level.rate, 1e-30)))
@@ -90,8 +121,17 @@ class MemoryWriter(nn.Module):
 
     # -- shapes of the state -------------------------------------------------------------------
 
+    @property
+    def memory(self) -> ContinuumMemory:
+        """What is written."""
+        return self._memory[0]
+
     def _scope(self, name: str) -> str:
-        return "context" if self.levels[name].reset == "context" else "memory"
+        return "context" if self.memory.level_of[name].reset == "context" else "memory"
+
+    def _gathers(self, name: str) -> bool:
+        """Whether a level adds up gradients; a slower nested one takes over deltas instead."""
+        return not self._is_fastest(name) and not self._nested
 
     @property
     def forgets(self) -> bool:
@@ -107,19 +147,21 @@ class MemoryWriter(nn.Module):
             "context.last.hidden": ((self.hidden_size,), None),
             "context.last.count": ((), torch.int64),
         }
+        for name, parts in self._shapes.items():
+            for part, shape in parts.items():
+                shapes[f"{self._scope(name)}.delta.{name}.{part}"] = (shape, None)
         if not self.levels:
             return shapes
         shapes["memory.pending.hidden"] = ((self.period, self.hidden_size), None)
         shapes["memory.pending.targets"] = ((self.period,), torch.int64)
         shapes["memory.pending.count"] = ((), torch.int64)
-        for name, parts in self._shapes.items():
+        for name in self.levels:
             scope = self._scope(name)
-            for part, shape in parts.items():
-                shapes[f"{scope}.delta.{name}.{part}"] = (shape, None)
+            for part, shape in self._shapes[name].items():
                 for leaf, meta in self._rule_leaves[name][part].items():
                     dtype = None if meta.is_floating_point() else meta.dtype
                     shapes[f"{scope}.rule.{name}.{part}.{leaf}"] = (tuple(meta.shape[1:]), dtype)
-                if not self._is_fastest(name):
+                if self._gathers(name):
                     shapes[f"{scope}.gradient.{name}.{part}"] = (shape, None)
             if not self._is_fastest(name):
                 shapes[f"{scope}.gathered.{name}"] = ((), torch.int64)
@@ -142,7 +184,8 @@ class MemoryWriter(nn.Module):
 
     def rate(self, name: str, part: str) -> Tensor:
         level = self.levels[name]
-        scale = 1.0 / self._shapes[name][part][1]
+        whole = self._nested and not self._is_fastest(name)
+        scale = 1.0 if whole else 1.0 / self._shapes[name][part][1]
         learned = self.log_rate[f"{name}_{part}"].exp()
         return learned * scale if level.rate > 0 else learned * 0.0
 
@@ -156,8 +199,8 @@ class MemoryWriter(nn.Module):
 
     def _gradients(
         self, state: Mapping[str, Tensor], pair_loss: PairLoss, hidden, targets, mask
-    ) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Tensor]]]:
-        """Gradient of the summed, weighted pair losses at the present deltas, per sequence.
+    ) -> tuple[Gradients, Gradients]:
+        """Gradient of what every level is written with at the present deltas, per sequence.
 
         With it the inputs of the written layers [B, P, in], scaled so that their products are
         weighted like the losses; empty if no rule asks for them.
@@ -166,30 +209,52 @@ class MemoryWriter(nn.Module):
         with torch.inference_mode(False), torch.enable_grad():
             if not create_graph:
                 hidden = hidden.detach()
-            hidden, targets, mask = (_ordinary(part) for part in (hidden, targets, mask))
+            hidden, targets, mask = (ordinary(part) for part in (hidden, targets, mask))
             # What padding holds need not be a token.
             targets = targets.masked_fill(~mask, 0)
             deltas = {
-                name: {part: _differentiable(delta) for part, delta in parts.items()}
+                name: {part: differentiable(delta) for part, delta in parts.items()}
                 for name, parts in self.deltas(state).items()
             }
-            loss = pair_loss(hidden, targets, deltas)
             weight = self.token_strength(hidden) * mask
-            flat = [delta for parts in deltas.values() for delta in parts.values()]
-            grads = iter(
-                torch.autograd.grad((loss * weight).sum(), flat, create_graph=create_graph)
-            )
-            gradients = {
-                name: {part: next(grads) for part in parts} for name, parts in deltas.items()
-            }
+            own = [name for name in self.levels if self._is_fastest(name) or self._gathers(name)]
+            network = [name for name in own if not self.levels[name].is_local]
+            gradients: Gradients = {}
+            if network:
+                losses = pair_loss(hidden, targets, deltas)
+                gradients = through_network(
+                    network, deltas, losses, weight, create_graph=create_graph
+                )
+            if len(network) == len(own) and not self._needs_inputs:
+                return gradients, {}
+            rows = self.memory.layer_inputs(hidden, deltas)
+            for name in own:
+                if name not in gradients:
+                    gradients[name] = closed_form(
+                        self.levels[name],
+                        rows[name]["down"],
+                        self._values(name, hidden, targets),
+                        weight,
+                        self.memory.changes(name, {name: deltas[name]})["down"],
+                    )
+                    if not create_graph:
+                        gradients[name] = {n: g.detach() for n, g in gradients[name].items()}
             if not self._needs_inputs:
                 return gradients, {}
             weight = weight.clamp_min(1e-30).sqrt()[..., None] * mask[..., None]
-            rows = self._layer_inputs(hidden, deltas)
             return gradients, {
-                name: {part: rows[name][part] * weight for part in parts}
-                for name, parts in deltas.items()
+                name: {part: rows[name][part] * weight for part in deltas[name]}
+                for name in network
+                if not self.levels[name].rank
             }
+
+    def _values(self, name: str, hidden: Tensor, targets: Tensor) -> Tensor:
+        """What a local level binds to its keys: [B, P, d]."""
+        source = hidden
+        if self.levels[name].source == "next_token":
+            assert self._embed is not None
+            source = self._embed(targets)
+        return self.values[name](F.rms_norm(source, source.shape[-1:]))
 
     def write(
         self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
@@ -201,30 +266,54 @@ class MemoryWriter(nn.Module):
         """
         gradients, inputs = self._gradients(state, pair_loss, hidden, targets, mask)
         pairs = mask.sum(1)
-        leaves: dict[str, Tensor] = {}
-        for name, grads in gradients.items():
+        for name in self.levels:
             if self._is_fastest(name):
-                leaves |= self._updated(state, name, grads, pairs > 0, inputs.get(name, {}))
-                continue
-            scope = self._scope(name)
-            total = {
-                part: state[f"{scope}.gradient.{name}.{part}"] + grad
-                for part, grad in grads.items()
-            }
-            count = state[f"{scope}.gathered.{name}"] + pairs
-            leaves |= self._apply_gathered(state, name, total, count, self.levels[name].period)
-        return state.replace(leaves)
+                rows = inputs.get(name, {})
+                leaves = self._updated(state, name, gradients[name], pairs > 0, rows)
+            else:
+                leaves = self._gathered(state, name, gradients.get(name, {}), pairs)
+            state = state.replace(leaves)
+        return state
 
-    def _apply_gathered(
-        self, state: MemoryState, name: str, total: dict[str, Tensor], count: Tensor, period: int
+    def _gathered(
+        self,
+        state: MemoryState,
+        name: str,
+        grads: Mapping[str, Tensor],
+        pairs: Tensor,
+        period: int | None = None,
     ) -> dict[str, Tensor]:
-        scope, due = self._scope(name), count >= period
-        leaves = self._updated(state, name, total, due, {})
-        for part, gradient in total.items():
-            leaves[f"{scope}.gradient.{name}.{part}"] = _where(
-                due, torch.zeros_like(gradient), gradient
-            )
+        """Count what is new for a slower level, and write it where its period is full."""
+        scope = self._scope(name)
+        count = state[f"{scope}.gathered.{name}"] + pairs
+        due = count >= (period or self.levels[name].period)
+        total = {
+            part: state[f"{scope}.gradient.{name}.{part}"] + grad for part, grad in grads.items()
+        }
+        leaves = {f"{scope}.gradient.{name}.{part}": gradient for part, gradient in total.items()}
         leaves[f"{scope}.gathered.{name}"] = torch.where(due, 0, count)
+        if not bool(due.any()):
+            return leaves
+        if self._nested:
+            return leaves | self._taken_over(state, name, due)
+        leaves |= self._updated(state, name, total, due, {})
+        for part, gradient in total.items():
+            empty = torch.zeros_like(gradient)
+            leaves[f"{scope}.gradient.{name}.{part}"] = _where(due, empty, gradient)
+        return leaves
+
+    def _taken_over(self, state: MemoryState, name: str, due: Tensor) -> dict[str, Tensor]:
+        """A nested level learns the way that the faster one has gone, which starts anew there."""
+        names = list(self.levels)
+        faster = names[names.index(name) - 1]
+        way = {part: -delta for part, delta in self.deltas(state)[faster].items()}
+        leaves = self._updated(state, name, way, due, {})
+        scope = self._scope(faster)
+        for kind in ("delta", "rule"):
+            prefix = f"{scope}.{kind}.{faster}."
+            for leaf in state:
+                if leaf.startswith(prefix):
+                    leaves[leaf] = _where(due, torch.zeros_like(state[leaf]), state[leaf])
         return leaves
 
     def _updated(
@@ -257,7 +346,7 @@ class MemoryWriter(nn.Module):
         """Add pairs [B, P] (those where `mask` is true) and write whenever the period is full."""
         if not self.levels or mask.shape[1] == 0:
             return state
-        grid = _PairGrid(self.period, state, hidden, targets, mask)
+        grid = PairGrid(self.period, state, hidden, targets, mask)
         for write in range(grid.writes):
             state = self.write(state, pair_loss, *grid.chunk(write))
         return state.replace(grid.pending())
@@ -291,12 +380,14 @@ class MemoryWriter(nn.Module):
             )
         for name in self.levels if slow else ():
             if not self._is_fastest(name):
-                scope = self._scope(name)
-                total = {
-                    part: state[f"{scope}.gradient.{name}.{part}"] for part in self._shapes[name]
-                }
-                count = state[f"{scope}.gathered.{name}"]
-                state = state.replace(self._apply_gathered(state, name, total, count, 1))
+                grads = {}
+                if self._gathers(name):
+                    grads = {
+                        part: torch.zeros(1, 1, dtype=delta.dtype, device=delta.device)
+                        for part, delta in self.deltas(state)[name].items()
+                    }
+                none = torch.zeros_like(state[f"{self._scope(name)}.gathered.{name}"])
+                state = state.replace(self._gathered(state, name, grads, none, period=1))
         return state
 
     def push_turn(
@@ -339,7 +430,7 @@ class MemoryWriter(nn.Module):
             [state["context.last.count"][:, None] > 0, column[1:].expand(batch, -1) > 0], dim=1
         )
         is_pair = learn & known & (column < lengths[:, None])
-        grid = _PairGrid(self.period, state, before, tokens, is_pair)
+        grid = PairGrid(self.period, state, before, tokens, is_pair)
         # version[b, t]: how many writes come before token t. A pair made at t is written after t.
         seen = is_pair.cumsum(1) - is_pair.long() + state["memory.pending.count"][:, None]
         version = torch.minimum(seen // self.period, grid.writes_of[:, None])
@@ -368,41 +459,6 @@ class MemoryWriter(nn.Module):
         }
 
 
-class _PairGrid:
-    """Waiting pairs followed by new ones, so that every sequence starts at chunk phase 0."""
-
-    def __init__(self, period: int, state: MemoryState, hidden, targets, mask) -> None:
-        packed, lengths, index = left_align(hidden, mask)
-        count = state["memory.pending.count"]
-        self.period = period
-        self.hidden, self.total = append_rows(
-            state["memory.pending.hidden"], count, packed, lengths
-        )
-        self.targets, _ = append_rows(
-            state["memory.pending.targets"], count, take_rows(targets, index), lengths
-        )
-        self.writes_of = self.total // period
-        self.writes = int(self.writes_of.max())
-
-    def chunk(self, write: int) -> tuple[Tensor, Tensor, Tensor]:
-        """hidden [B, C, d], targets [B, C], mask [B, C] of the write with this number."""
-        start = torch.full_like(self.total, write * self.period)
-        mask = (self.writes_of > write)[:, None].expand(-1, self.period)
-        return self._slice(self.hidden, start), self._slice(self.targets, start), mask
-
-    def pending(self) -> dict[str, Tensor]:
-        """What is left after the last whole chunk, zero beyond its count."""
-        start = self.writes_of * self.period
-        return {
-            "memory.pending.hidden": self._slice(self.hidden, start),
-            "memory.pending.targets": self._slice(self.targets, start),
-            "memory.pending.count": self.total - start,
-        }
-
-    def _slice(self, rows: Tensor, start: Tensor) -> Tensor:
-        return slice_rows(rows, start, self.period, self.total)
-
-
 def _to_raw(value: float, kind: str) -> float:
     """The free number that `_from_raw` maps to `value`."""
     if kind == "positive":
@@ -414,17 +470,6 @@ def _to_raw(value: float, kind: str) -> float:
 def _from_raw(raw: Tensor, kind: str) -> Tensor:
     """A positive number, or a share between 0 and 1."""
     return raw.exp() if kind == "positive" else torch.sigmoid(raw)
-
-
-def _ordinary(x: Tensor) -> Tensor:
-    """The same tensor, free of inference mode, so that a gradient can pass through it."""
-    return x.clone() if x.is_inference() else x
-
-
-def _differentiable(delta: Tensor) -> Tensor:
-    # Sequences that share a delta part here: each has a gradient of its own.
-    delta = delta.contiguous() if is_shared(delta) else _ordinary(delta)
-    return delta if delta.requires_grad else delta.detach().requires_grad_()
 
 
 def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nestling.memory.continuum import ContinuumMemory
+from nestling.memory.level import Level
 from nestling.mixers.attention import Attention
 from nestling.mixers.fla_layer import PREFIX, FlaLayer
 from nestling.mixers.gradient_memory import TTTMLP, GradientMemory, Titans, TTTLinear
@@ -77,8 +78,14 @@ class Block(nn.Module):
             width = settings.memory_intermediate_size
         self.norm = nn.RMSNorm(settings.hidden_size, eps=settings.rms_norm_eps)
         self.mixer = make_mixer(settings, layer)
+        levels, variant = settings.levels, settings.continuum
+        if not last:
+            # The same MLPs, none of them written: nested levels are one MLP to begin with.
+            levels = tuple(Level(level.name, period=0) for level in levels)
+            if variant == "nested":
+                levels, variant = levels[:1], "sequential"
         self.memory = ContinuumMemory(
-            settings.levels, settings.hidden_size, width, settings.rms_norm_eps
+            levels, settings.hidden_size, width, settings.rms_norm_eps, variant
         )
 
     def mix(

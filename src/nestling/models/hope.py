@@ -53,7 +53,7 @@ class Hope(nn.Module):
         self.blocks = nn.ModuleList(
             Block(settings, layer) for layer in range(settings.num_hidden_layers)
         )
-        self.writer = MemoryWriter(self.layers[-1].memory, settings.hidden_size)
+        self.writer = MemoryWriter(self.layers[-1].memory, settings.hidden_size, self.embed)
         self.norm = nn.RMSNorm(settings.hidden_size, eps=settings.rms_norm_eps)
         self.head = nn.Linear(settings.hidden_size, settings.vocab_size, bias=False)
         self.init_weights()
@@ -72,15 +72,17 @@ class Hope(nn.Module):
         depth = (2 * self.settings.num_hidden_layers) ** -0.5
         for block in self.layers:
             block.mixer.reset_parameters()
-            for mlp in block.memory.named_levels().values():
-                for linear, scale in ((mlp.gate, 1.0), (mlp.up, 1.0), (mlp.down, depth)):
-                    nn.init.normal_(linear.weight, std=scale * linear.in_features**-0.5)
+            block.memory.reset_parameters(depth)
         self.tie_weights()
 
     def tie_weights(self) -> None:
         """Share the embedding with the output layer where the settings ask for it."""
         if self.settings.tie_word_embeddings:
             self.head.weight = self.embedding.weight
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Embeddings of ids: [...] -> [..., d]."""
+        return self.embedding(input_ids)
 
     # -- state ---------------------------------------------------------------------------------
 

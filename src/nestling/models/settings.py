@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from nestling.memory.continuum import Variant, check_variant
 from nestling.memory.level import Level
 from nestling.mixers.fla_layer import PREFIX
 from nestling.mixers.self_modifying import SelfModifyingOptions
@@ -41,8 +42,9 @@ class HopeSettings:
             (RetNet), "delta_net", "gated_delta_net", "ttt_linear", "ttt_mlp", "titans" (LMM),
             "titans_mac", "titans_mag", "titans_mal", or "fla:" and a layer of
             flash-linear-attention, for every block; or one name per block.
-        levels: the continuum memory, fast first. Levels with a period are written in the last
-            block; in the blocks below the same chain is static.
+        levels: the continuum memory, fast first. Levels with a delta are written in the last
+            block; in the blocks below the same levels are static.
+        continuum: how the levels are put together, "sequential", "nested" or "independent".
         sliding_window: tokens that attention sees.
         chunk_size: tokens of a chunk of a memory mixer; the same in training and use.
         conv_width: taps of the local convolution of a memory mixer.
@@ -64,6 +66,7 @@ class HopeSettings:
     num_attention_heads: int = 4
     mixer: str | tuple[str, ...] = "self_modifying"
     levels: tuple[Level, ...] = field(default_factory=lambda: (Level(),))
+    continuum: Variant = "sequential"
     sliding_window: int = 128
     chunk_size: int = 64
     conv_width: int = 4
@@ -120,6 +123,7 @@ class HopeSettings:
         names = [level.name for level in self.levels]
         if len(set(names)) != len(names):
             raise ValueError(f"levels need different names, got {names}")
+        check_variant(self.continuum, self.levels)
         periods = [level.period for level in self.levels if level.is_written]
         if any(period % min(periods) for period in periods):
             raise ValueError(f"every period is a multiple of the fastest one, got {periods}")
