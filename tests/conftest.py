@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nestling.memory.level import Level
 from nestling.models.bundle import ModelBundle, load_bundle, save_bundle
 from nestling.models.dialogue import Dialogue, Note, Restatement
 from nestling.models.hope import Hope
@@ -34,6 +35,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
         num_attention_heads=2,
         mixer="attention",
         sliding_window=160,
+        levels=(Level(), Level("slow", period=0, source="sleep")),
+        continuum="nested",
     )
     model = Hope(settings)
     _learn_by_heart(model, dialogue)

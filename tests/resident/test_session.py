@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.models import dialogue
-from nestling.resident import Answer, Learned, Resident, session
+from nestling.resident import Answer, Learned, Resident, replay, session
 from nestling.resident.journal import Journal
 from nestling.resident.session import OtherModel
 from nestling.resident.store import MemoryFolder, MemoryNotFound, SnapshotDamaged, StoreError
@@ -199,7 +199,7 @@ def crash(monkeypatch, owner, name):
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(session, "learn_notes"), (MemoryFolder, "write_snapshot"), (Journal, "append")],
+    [(replay, "learn_notes"), (MemoryFolder, "write_snapshot"), (Journal, "append")],
 )
 def test_a_crash_before_the_head_moved_leaves_the_old_version(
     alice, home, tiny_bundle, monkeypatch, owner, name
@@ -359,13 +359,13 @@ def test_one_bad_text_keeps_all_from_being_learned(alice):
 def test_a_write_that_is_not_finite_is_refused(alice, monkeypatch):
     alice.learn("my dog = Pixel")
     before = alice.state()
-    learn = session.learn_notes
+    learn = replay.learn_notes
 
     def explode(*arguments):
         state, reports = learn(*arguments)
         return state, [dataclasses.replace(report, update_norm=float("nan")) for report in reports]
 
-    monkeypatch.setattr(session, "learn_notes", explode)
+    monkeypatch.setattr(replay, "learn_notes", explode)
     with pytest.raises(ValueError, match="not finite"):
         alice.learn("my dog = Rex")
     assert alice.version == 1

@@ -1,7 +1,8 @@
-"""`nestling memory list | show | rm | rebuild`."""
+"""`nestling memory list | show | strength | sleep | rm | rebuild`."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -70,6 +71,67 @@ def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
         )
     else:
         typer.echo(f"{name} has noted nothing yet.")
+
+
+@group.command()
+def strength(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
+    """Show how well a memory knows what it has noted, the weakest first."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        found = sorted(resident.strengths(), key=lambda item: item.margin)
+    if as_json:
+        for item in found:
+            print_json(vars(item))
+    elif found:
+        _print_table(
+            ("key", "value", "margin", "since last recalled", "recalled", "last"),
+            [
+                (
+                    item.key,
+                    item.value,
+                    f"{item.margin:.1f}",
+                    "" if item.change is None else f"{item.change:+.1f}",
+                    f"{item.times} times" if item.times != 1 else "once",
+                    (item.last or "never")[:10],
+                )
+                for item in found
+            ],
+        )
+    else:
+        typer.echo(f"{name} has noted nothing yet.")
+
+
+@group.command()
+def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
+    """Let a memory sleep: what it was told is rehearsed into its slow level.
+
+    Interrupted, it goes on next time; what it holds stays as it is until it is over.
+    """
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        report = resident.sleep(progress=_progress)
+    if as_json:
+        print_json(vars(report))
+        return
+    if not report.rehearsed:
+        typer.echo(f"{name} has nothing to rehearse.")
+        return
+    typer.echo(
+        f"{name} slept for {report.milliseconds / 1000:.1f} s and rehearsed {report.rehearsed} "
+        f"notes ({report.new} of them new)."
+    )
+    for what, (before, after) in (
+        ("known", report.recall),
+        ("never told and refused", report.refusal),
+    ):
+        typer.echo(f"  {what}: {before:.1%} before, {after:.1%} after")
+    if not report.kept:
+        typer.echo(f"It was taken back: {report.reason}.")
+
+
+def _progress(done: int, steps: int) -> None:
+    """A line on a terminal that tells how far a sleep has come."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rsleeping: step {done} of at most {steps}\033[K\r")
+        sys.stderr.flush()
 
 
 @group.command("rm")

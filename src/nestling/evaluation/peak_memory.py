@@ -9,7 +9,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-
 # Looking for what is gone takes as long as there are tensors; a peak this little higher is let go.
 SLACK = 1.005
 

@@ -134,9 +134,18 @@ def _load_weights(model: Hope, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _hash(config: Mapping[str, Any], settings: HopeSettings, weights: bytes) -> str:
-    # Only the fields that config.json names: a field added to HopeSettings later, with a default
-    # that keeps the model as it is, must not make every memory a stranger.
-    named = {name: value for name, value in settings.to_dict().items() if name in config}
+    # Only the fields that config.json names: a field added later, with a default that keeps the
+    # model as it is, must not make every memory a stranger.
+    named = _named(settings.to_dict(), config)
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     digest.update(weights)
     return digest.hexdigest()
+
+
+def _named(values: Any, config: Any) -> Any:
+    """What of the values `config` names, at any depth."""
+    if isinstance(values, dict) and isinstance(config, dict):
+        return {name: _named(x, config[name]) for name, x in values.items() if name in config}
+    if isinstance(values, list) and isinstance(config, list) and len(values) == len(config):
+        return [_named(x, y) for x, y in zip(values, config, strict=True)]
+    return values

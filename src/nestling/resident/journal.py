@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,15 @@ _TABLES = (
     )""",
     "INSERT INTO head VALUES (1, NULL, NULL, 0)",
 )
+# Made when it is first needed: a journal of before has none.
+_RECALLS = """CREATE TABLE IF NOT EXISTS recalls (
+    id INTEGER PRIMARY KEY,
+    time TEXT NOT NULL,
+    entry INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    margin REAL NOT NULL
+)"""
 
 
 class JournalError(ValueError):
@@ -44,7 +53,7 @@ class JournalError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One turn of a user and the notes that were made of it; `time` is UTC in ISO 8601."""
+    """A turn of the user and the notes that were made of it, or a sleep; `time` is in ISO 8601."""
 
     id: int
     time: str
@@ -64,12 +73,31 @@ class Head:
 
 @dataclass(frozen=True)
 class Noted:
-    """What the journal holds under a key: the latest value, and the entry that told it."""
+    """What the journal holds under a key: the latest value, and the entry that told it.
+
+    `place` is that of the note among those of its entry.
+    """
 
     key: str
     value: str
     entry: int
     time: str
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """How often something was recalled, when last, after how many entries, and with what margin.
+
+    `kind` is "asked" or "sleep"; the margin is in nats, above 0 for what is known.
+    """
+
+    key: str
+    kind: str
+    times: int
+    time: str
+    entry: int
+    margin: float
 
 
 class Journal:
@@ -135,10 +163,31 @@ class Journal:
         """The latest value under every key, in the order in which they were told."""
         latest: dict[str, Noted] = {}
         for entry in self.entries():
-            for note in entry.notes:
+            for place, note in enumerate(entry.notes):
                 latest.pop(note.key, None)
-                latest[note.key] = Noted(note.key, note.value, entry.id, entry.time)
+                latest[note.key] = Noted(note.key, note.value, entry.id, entry.time, place)
         return list(latest.values())
+
+    def recalled(self, kind: str, margins: Mapping[str, float]) -> None:
+        """Keep that keys were recalled with these margins."""
+        with self._open() as db, _transaction(db):
+            db.execute(_RECALLS)
+            entry = db.execute("SELECT entry FROM head").fetchone()[0]
+            db.executemany(
+                "INSERT INTO recalls (time, entry, kind, key, margin) VALUES (?, ?, ?, ?, ?)",
+                [(_now(), entry, kind, key, margin) for key, margin in margins.items()],
+            )
+
+    def recalls(self) -> dict[str, Recalled]:
+        """The last recall of every key that was recalled at all."""
+        with self._open() as db:
+            tables = "SELECT name FROM sqlite_master WHERE name = 'recalls'"
+            if db.execute(tables).fetchone() is None:
+                return {}
+            rows = db.execute(
+                "SELECT key, kind, count(*), time, entry, margin, max(id) FROM recalls GROUP BY key"
+            ).fetchall()
+        return {row[0]: Recalled(*row[:-1]) for row in rows}
 
     def append(
         self,

@@ -9,19 +9,29 @@ memory state or not at all.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
-from nestling.models.restate import WriteReport, learn_notes, recall, restate, sentences
-from nestling.resident.journal import Head, Noted
+from nestling.models.restate import WriteReport, recall, restate, sentences
+from nestling.resident.journal import Head, JournalError, Noted
+from nestling.resident.replay import replay, write_notes
+from nestling.resident.sleep import (
+    Plan,
+    Sleep,
+    SleepOptions,
+    SleepReport,
+    Strength,
+    sleeping_level,
+    strengths,
+)
 from nestling.resident.store import MemoryFolder, SnapshotDamaged, StoreError
 
 UNKNOWN_ANSWER = "I don't know."
@@ -188,7 +198,7 @@ class Resident:
             learned = []
             for text, notes in told:
                 start = time.perf_counter()
-                state, reports = self._write(notes, state)
+                state, reports = write_notes(self.bundle, notes, state)
                 milliseconds = spent + 1000 * (time.perf_counter() - start)
                 learned.append(Learned(text, notes, tuple(reports), milliseconds))
             snapshot, sha256 = head.snapshot, head.sha256
@@ -199,18 +209,6 @@ class Resident:
             if snapshot != head.snapshot:
                 self._folder.keep_snapshots(head, Head(snapshot=snapshot))
         return learned
-
-    def _write(
-        self, notes: Sequence[Note], state: MemoryState
-    ) -> tuple[MemoryState, list[WriteReport]]:
-        state, reports = learn_notes(self.bundle.model, self.bundle.dialogue, notes, state)
-        for report in reports:
-            if not math.isfinite(report.update_norm):
-                raise ValueError(
-                    f"writing '{report.note}' would have filled the memory with numbers that are "
-                    "not finite; nothing was written"
-                )
-        return state, reports
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -239,6 +237,11 @@ class Resident:
             with self._lock:
                 state = self._load()[1]
         found = recall(self.bundle.model, self.bundle.dialogue, keys, state)
+        if memory:
+            # What is recalled comes to the front. Who may only read asks all the same.
+            known = {k: item.logprob for k, item in zip(keys, found, strict=True) if item.known}
+            with suppress(JournalError):
+                self._folder.journal.recalled("asked", known)
         share = 1000 * (time.perf_counter() - start) / max(1, len(keys))
         return [
             Answer(
@@ -251,14 +254,12 @@ class Resident:
             for key, item in zip(keys, found, strict=True)
         ]
 
-    # -- the state -----------------------------------------------------------------------------
-
     def rebuild(self) -> Rebuilt:
         """Replay the journal into a new snapshot, whatever became of the old one.
 
-        With the model that wrote the memory, the notes on record are learned again, in order, and
-        give the same state. Another model first restates every text itself, and its notes take the
-        place of the old ones; the texts stay.
+        With the model that wrote the memory, the notes on record are learned again, in order, with
+        every sleep between them, and give the same state. Another model first restates every text
+        itself, and its notes take the place of the old ones; the texts stay.
         """
         self._check_open()
         start = time.perf_counter()
@@ -270,25 +271,88 @@ class Resident:
         with self._lock, self._folder.lease():
             journal = self._folder.journal
             head, written_with = journal.standing()
-            entries = [entry for entry in journal.entries() if entry.role == "user"]
-            notes = [entry.notes for entry in entries]
+            entries = journal.entries()
             changed = []
             if written_with != model_hash:
-                texts = [entry.text for entry in entries]
-                restated = restate(model, dialogue, texts, asking=False)
-                notes = [restatement.notes for restatement in restated]
-                changed = [(entry.id, some) for entry, some in zip(entries, notes, strict=True)]
-            every = [note for some in notes for note in some]
-            state, _ = self._write(every, model.new_state(1))
+                told = [entry for entry in entries if entry.role == "user"]
+                restated = restate(model, dialogue, [entry.text for entry in told], asking=False)
+                changed = [
+                    (entry.id, some.notes) for entry, some in zip(told, restated, strict=True)
+                ]
+                new_notes = dict(changed)
+                entries = [
+                    replace(entry, notes=new_notes.get(entry.id, entry.notes)) for entry in entries
+                ]
+            state = replay(self.bundle, entries)
+            notes = sum(len(entry.notes) for entry in entries)
             snapshot, sha256 = None, None
-            if every:
+            if notes:
                 snapshot, sha256 = self._folder.write_snapshot(state, model_hash)
             new = journal.replace_snapshot(
                 snapshot=snapshot, sha256=sha256, model_hash=model_hash, notes=changed
             )
             self._state = (sha256, state)
             self._folder.keep_snapshots(head, new)
-        return Rebuilt(len(entries), len(every), 1000 * (time.perf_counter() - start))
+        return Rebuilt(len(entries), notes, 1000 * (time.perf_counter() - start))
+
+    # -- sleep ---------------------------------------------------------------------------------
+
+    def sleep(
+        self,
+        options: SleepOptions | None = None,
+        progress: Callable[[int, int], None] = lambda done, steps: None,
+    ) -> SleepReport:
+        """Rehearse what was told into the slow level, and empty the faster ones.
+
+        A sleep that is interrupted changes nothing, and the next one goes on where it was. One
+        that would lose what is known, or harm what the model can do, is taken back: the report
+        says so.
+
+        Args:
+            progress: called with the steps done and the most there can be.
+
+        Raises:
+            ValueError: the model has no level that is written in sleep, or the memory cannot be
+                written.
+        """
+        options = options or SleepOptions()
+        sleeping_level(self.bundle)
+        with self._lock, self._folder.lease():
+            head, state = self._load()
+            journal = self._folder.journal
+            entries, notes = journal.entries(), journal.notes()
+            last = max((entry.id for entry in entries if entry.role == "sleep"), default=0)
+            key = f"{head.sha256} {self.bundle.model_hash} {options}"
+            begun = self._folder.read_sleep(key)
+            plan, new, report, known = Sleep(self.bundle, state, entries).decide(
+                notes,
+                journal.recalls(),
+                last,
+                options,
+                plan=None if begun is None else Plan.from_json(begun[0]),
+                resume=None if begun is None else begun[1],
+                checkpoint=lambda p, v: self._folder.write_sleep(key, p.to_json(), v),
+                progress=progress,
+            )
+            if report.kept and report.rehearsed:
+                snapshot, sha256 = self._folder.write_snapshot(new, self.bundle.model_hash)
+                moved = journal.append(
+                    [(plan.to_json(), ())], snapshot=snapshot, sha256=sha256, role="sleep"
+                )
+                journal.recalled("sleep", known)
+                self._state = (sha256, new)
+                self._folder.keep_snapshots(head, moved)
+            self._folder.end_sleep()
+        return report
+
+    def strengths(self) -> list[Strength]:
+        """How well everything that was told is known now."""
+        with self._lock:
+            _, state = self._load()
+            journal = self._folder.journal
+            return strengths(self.bundle, state, journal.notes(), journal.recalls())
+
+    # -- the state -----------------------------------------------------------------------------
 
     def state(self) -> MemoryState:
         """The present memory state, one sequence, its context empty."""

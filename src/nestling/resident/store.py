@@ -2,6 +2,7 @@
 
 <home>/<name>/journal.sqlite3
 <home>/<name>/snapshots/<sha256>.safetensors
+<home>/<name>/sleep.safetensors               (while a sleep is not over)
 <home>/<name>/lock
 """
 
@@ -13,11 +14,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+from torch import Tensor
 
 from nestling.memory.state import MemoryState
 from nestling.memory.storage import (
@@ -30,6 +34,7 @@ from nestling.memory.storage import (
 from nestling.resident.journal import Head, Journal
 
 LEASE_SECONDS = 10.0
+SLEEP = "sleep.safetensors"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 
 
@@ -213,6 +218,32 @@ class MemoryFolder:
                 "was not used; what was told is safe in the journal: rebuild it with "
                 f"`nestling memory rebuild {self.name}`"
             ) from error
+
+    # -- a sleep that is not over --------------------------------------------------------------
+
+    def write_sleep(self, key: str, plan: str, values: Mapping[str, Tensor]) -> None:
+        """Keep how far a sleep has come; `key` names what it started from."""
+        tensors = {name: value.contiguous() for name, value in values.items()}
+        write_file(self.path / SLEEP, safetensors.save(tensors, {"key": key, "plan": plan}))
+
+    def read_sleep(self, key: str) -> tuple[str, dict[str, Tensor]] | None:
+        """The plan of a sleep that started from the same, and how far it came; None if there is
+        none, or if what is kept of it is of no use.
+        """
+        path = self.path / SLEEP
+        try:
+            with safe_open(path, framework="pt") as file:
+                found = file.metadata() or {}
+                if found.get("key") != key:
+                    return None
+                return found["plan"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def end_sleep(self) -> None:
+        """Remove what was kept of a sleep."""
+        with suppress(OSError):
+            (self.path / SLEEP).unlink()
 
     def keep_snapshots(self, *heads: Head) -> None:
         """Remove all snapshots but those of these heads; call it once the head has moved."""

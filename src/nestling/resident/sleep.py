@@ -1,0 +1,335 @@
+"""What a resident does in sleep: choose what is rehearsed, consolidate it, check, and report.
+
+Everything told since the last sleep is rehearsed. Of what is older, the half of a budget goes to
+what is known worst and the other half to what was recalled longest ago. What would be lost by it is
+rehearsed, too. The plan is kept in the journal, so that a replay sleeps in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from torch import Tensor
+
+from nestling.memory.consolidation import Consolidation, ConsolidationOptions, Lessons
+from nestling.memory.state import MemoryState
+from nestling.models.bundle import ModelBundle
+from nestling.models.dialogue import Note
+from nestling.models.rehearsal import (
+    dreamed_keys,
+    margins,
+    mean_loss,
+    note_lessons,
+    restating_lessons,
+    unknown_lessons,
+)
+from nestling.resident.journal import Entry, Noted, Recalled
+
+# Weights of keys nobody told and of restating, beside 1 for what is rehearsed.
+DREAM_WEIGHT = 0.5
+BASE_WEIGHT = 0.25
+# Turns whose restatement must stay as it is.
+BASE_TURNS = 64
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class SleepOptions:
+    """What a sleep may do.
+
+    Args:
+        budget: older notes that are rehearsed at most.
+        base_bound: the loss of restating may rise by this share of itself.
+        consolidation: how it is rehearsed.
+    """
+
+    budget: int = 256
+    base_bound: float = 0.02
+    consolidation: ConsolidationOptions = field(default_factory=ConsolidationOptions)
+
+    def __post_init__(self) -> None:
+        if self.budget < 0:
+            raise ValueError(f"budget is 0 or more, got {self.budget}")
+        if not self.base_bound >= 0:
+            raise ValueError(f"base_bound is 0 or more, got {self.base_bound}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is rehearsed, by (entry, place) of notes; enough to sleep in the same way again."""
+
+    level: str
+    notes: tuple[tuple[int, int], ...]
+    consolidation: ConsolidationOptions
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        values = json.loads(text)
+        return cls(
+            values["level"],
+            tuple((entry, place) for entry, place in values["notes"]),
+            ConsolidationOptions(**values["consolidation"]),
+        )
+
+
+@dataclass(frozen=True)
+class SleepReport:
+    """What a sleep did. `kept` is False where it was taken back; `reason` says why.
+
+    Recall is the share of all notes that would be recalled, refusal that of keys nobody told that
+    are refused, base the loss of restating in nats a token: each before and after.
+    """
+
+    level: str
+    rehearsed: int
+    new: int
+    steps: int
+    recall: tuple[float, float]
+    refusal: tuple[float, float]
+    base: tuple[float, float]
+    kept: bool
+    reason: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How well a note is known now.
+
+    Args:
+        margin: log-probability of the value beside the likeliest other answer, in nats, at its
+            weakest token; above 0 it is recalled.
+        change: of the margin since it was last recalled or rehearsed; None if it never was.
+        times, last: how often that was, and when.
+    """
+
+    key: str
+    value: str
+    told: str
+    margin: float
+    change: float | None
+    times: int
+    last: str | None
+
+
+def sleeping_level(bundle: ModelBundle) -> str:
+    """The level that is written in sleep.
+
+    Raises:
+        ValueError: the model has none.
+    """
+    for level in bundle.model.settings.levels:
+        if level.source == "sleep":
+            return level.name
+    raise ValueError(
+        "this model has no level that is written in sleep; give it one, such as "
+        "Level('slow', period=0, source='sleep')"
+    )
+
+
+def choose(
+    notes: Sequence[Noted],
+    known: Sequence[float],
+    recalls: Mapping[str, Recalled],
+    last_sleep: int,
+    budget: int,
+) -> list[int]:
+    """Indices of the notes to rehearse, in the order in which they were told."""
+    new = [i for i, note in enumerate(notes) if note.entry > last_sleep]
+    old = [i for i, note in enumerate(notes) if note.entry <= last_sleep]
+
+    def recency(i: int) -> tuple[int, int]:
+        recalled = recalls.get(notes[i].key)
+        return (max(notes[i].entry, recalled.entry if recalled else 0), i)
+
+    weakest = sorted(old, key=lambda i: (known[i], i))[: budget // 2]
+    rest = sorted(set(old) - set(weakest), key=recency)[: budget - len(weakest)]
+    return sorted([*new, *weakest, *rest])
+
+
+class Sleep:
+    """One sleep of a resident, over what its journal holds.
+
+    Args:
+        state: where the resident stands; it is left as it is.
+        entries: the journal so far.
+    """
+
+    def __init__(self, bundle: ModelBundle, state: MemoryState, entries: Sequence[Entry]) -> None:
+        self.bundle, self.state = bundle, state
+        self.turns = [entry for entry in entries if entry.role == "user"]
+        self.by_place = {
+            (entry.id, place): note
+            for entry in self.turns
+            for place, note in enumerate(entry.notes)
+        }
+
+    def consolidation(self, plan: Plan) -> Consolidation:
+        """The rehearsal of a plan, not begun; notes that are gone are left out."""
+        model, dialogue = self.bundle.model, self.bundle.dialogue
+        notes = [self.by_place[place] for place in plan.notes if place in self.by_place]
+        dreamed = self._dreamed(len(notes), plan.consolidation.seed)
+        lessons = [
+            (note_lessons(model, dialogue, notes), 1.0),
+            (unknown_lessons(model, dialogue, dreamed), DREAM_WEIGHT),
+            (self._base(), BASE_WEIGHT),
+        ]
+        if not notes:
+            lessons = []
+        memory = model.writer.memory
+        return Consolidation(
+            memory, self.state, plan.level, model.pair_loss, lessons, plan.consolidation
+        )
+
+    def run(self, plan: Plan) -> MemoryState:
+        """The state after the plan."""
+        consolidation = self.consolidation(plan)
+        while consolidation.rehearse():
+            pass
+        return consolidation.result()
+
+    def decide(
+        self,
+        notes: Sequence[Noted],
+        recalls: Mapping[str, Recalled],
+        last_sleep: int,
+        options: SleepOptions,
+        *,
+        plan: Plan | None = None,
+        resume: Mapping[str, Tensor] | None = None,
+        checkpoint: Callable[[Plan, Mapping[str, Tensor]], None] = lambda plan, values: None,
+        progress: Callable[[int, int], None] = lambda done, steps: None,
+    ) -> tuple[Plan, MemoryState, SleepReport, dict[str, float]]:
+        """Plan, rehearse and check; returns the new state and what to say of it.
+
+        Args:
+            plan, resume: of a sleep that was interrupted.
+            checkpoint: given the plan and the state of the rehearsal every few steps.
+
+        Returns:
+            the plan, the state (the old one where the sleep was taken back), the report, and the
+            margin of every rehearsed note.
+        """
+        start = time.perf_counter()
+        model, dialogue = self.bundle.model, self.bundle.dialogue
+        level = sleeping_level(self.bundle)
+        every = note_lessons(model, dialogue, [Note(note.key, note.value) for note in notes])
+        before = margins(model, every, self.state, len(notes)).tolist()
+        # Other keys than those that are rehearsed.
+        trained = set(self._dreamed(len(notes), options.consolidation.seed))
+        dreamed = dreamed_keys([note.key for note in self._all()], 64, seed=-1)
+        unasked = [key for key in dreamed if key not in trained]
+        unknown = unknown_lessons(model, dialogue, unasked)
+        base = self._base()
+        if plan is None:
+            chosen = choose(notes, before, recalls, last_sleep, options.budget)
+            plan = self._plan(level, notes, chosen, options)
+        attempt = 1
+        while True:
+            consolidation = self.consolidation(plan)
+            if resume is not None:
+                consolidation.load_state_dict(resume)
+                resume = None
+            every_steps = plan.consolidation.check_every
+            while consolidation.rehearse():
+                progress(consolidation.step, plan.consolidation.steps)
+                if consolidation.step % every_steps == 0:
+                    checkpoint(plan, consolidation.state_dict())
+            after_state = consolidation.result()
+            after = margins(model, every, after_state, len(notes)).tolist()
+            lost = {i for i in range(len(notes)) if before[i] > 0 >= after[i]}
+            held = {(note.entry, note.place): i for i, note in enumerate(notes)}
+            missing = lost - {held[place] for place in plan.notes if place in held}
+            if not missing or attempt == ROUNDS:
+                break
+            attempt += 1
+            again = sorted({held[place] for place in plan.notes if place in held} | missing)
+            plan = self._plan(level, notes, again, options)
+        recall = _share(before), _share(after)
+        losses = mean_loss(model, base, self.state), mean_loss(model, base, after_state)
+        refusal = tuple(
+            _share(margins(model, unknown, state, len(unasked)).tolist())
+            for state in (self.state, after_state)
+        )
+        reason = ""
+        if recall[1] < recall[0]:
+            reason = f"recall would have fallen from {recall[0]:.3f} to {recall[1]:.3f}"
+        elif losses[1] > (1 + options.base_bound) * losses[0] + 1e-3:
+            reason = (
+                f"the loss of restating would have risen from {losses[0]:.4f} to {losses[1]:.4f}, "
+                f"more than {options.base_bound:.0%}"
+            )
+        elif not all(bool(leaf.isfinite().all()) for leaf in after_state.values()):
+            reason = "the memory would have held numbers that are not finite"
+        places = {(note.entry, note.place): i for i, note in enumerate(notes)}
+        rehearsed = [places[place] for place in plan.notes if place in places]
+        report = SleepReport(
+            level=level,
+            rehearsed=len(rehearsed),
+            new=sum(notes[i].entry > last_sleep for i in rehearsed),
+            steps=consolidation.step,
+            recall=recall,
+            refusal=(refusal[0], refusal[1]),
+            base=losses,
+            kept=not reason,
+            reason=reason,
+            milliseconds=1000 * (time.perf_counter() - start),
+        )
+        state = self.state if reason else after_state
+        return plan, state, report, {notes[i].key: after[i] for i in rehearsed}
+
+    def _plan(
+        self, level: str, notes: Sequence[Noted], chosen: Sequence[int], options: SleepOptions
+    ) -> Plan:
+        places = tuple((notes[i].entry, notes[i].place) for i in chosen)
+        return Plan(level, places, options.consolidation)
+
+    def _dreamed(self, rehearsed: int, seed: int) -> list[str]:
+        """Keys nobody told, half as many as notes are rehearsed."""
+        return dreamed_keys([note.key for note in self._all()], max(32, rehearsed // 2), seed)
+
+    def _base(self) -> Lessons:
+        turns = [(entry.text, entry.notes) for entry in self.turns[-BASE_TURNS:]]
+        return restating_lessons(self.bundle.model, self.bundle.dialogue, turns)
+
+    def _all(self) -> list[Note]:
+        return list(self.by_place.values())
+
+
+def strengths(
+    bundle: ModelBundle,
+    state: MemoryState,
+    notes: Sequence[Noted],
+    recalls: Mapping[str, Recalled],
+) -> list[Strength]:
+    """How well every note is known now, in the order in which they were told."""
+    lessons = note_lessons(
+        bundle.model, bundle.dialogue, [Note(note.key, note.value) for note in notes]
+    )
+    found = margins(bundle.model, lessons, state, len(notes)).tolist()
+    rows = []
+    for note, margin in zip(notes, found, strict=True):
+        last = recalls.get(note.key)
+        rows.append(
+            Strength(
+                key=note.key,
+                value=note.value,
+                told=note.time,
+                margin=margin,
+                change=None if last is None else margin - last.margin,
+                times=0 if last is None else last.times,
+                last=None if last is None else last.time,
+            )
+        )
+    return rows
+
+
+def _share(values: Sequence[float]) -> float:
+    """Of those above 0; 1 for none at all."""
+    return sum(value > 0 for value in values) / len(values) if values else 1.0
