@@ -8,6 +8,8 @@ from functools import partial
 
 from nestling.evaluation import (
     ablation,
+    continual_facts,
+    fact_learners,
     formal_languages,
     language_modeling,
     long_context,
@@ -90,6 +92,14 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         tuple(language_modeling.MODELS),
         partial(language_modeling.measure_language_modeling, tokens=ablation.TOKENS),
         needs_data=True,
+    ),
+    "continual_facts": Reproduction(
+        "Facts over many sessions",
+        "no published numbers; [L] Section 7 claims that more levels forget less",
+        "the embedded model, 12 sessions of 100 turns: 360 facts, 44 changes, small talk",
+        "about 2 hours of one core for 3 seeds",
+        tuple(fact_learners.METHODS),
+        continual_facts.measure_continual_facts,
     ),
     "ablation": Reproduction(
         "Hope without its parts",

@@ -30,9 +30,9 @@ from nestling.resident.journal import Entry, Noted, Recalled
 
 # Weights of keys nobody told and of restating, beside 1 for what is rehearsed.
 DREAM_WEIGHT = 0.5
-BASE_WEIGHT = 0.25
+BASE_WEIGHT = 0.9
 # Turns whose restatement must stay as it is.
-BASE_TURNS = 64
+BASE_TURNS = 200
 ROUNDS = 3
 
 
