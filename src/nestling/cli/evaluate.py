@@ -123,6 +123,35 @@ def latency(
         measure("latency", lambda progress: measure_latency(threads=threads, model=model), out)
 
 
+@group.command("level-cost")
+def level_cost(
+    threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
+    out: Out = Path("results"),
+) -> None:
+    """What writing levels costs while reading, and levels that are not due."""
+    with clear_errors():
+        from nestling.evaluation.level_cost import measure_level_cost
+
+        measure(
+            "level_cost",
+            lambda progress: measure_level_cost(threads=threads, progress=progress),
+            out,
+        )
+
+
+@group.command()
+def strength(seeds: Seeds = 3, model: Model = None, out: Out = Path("results")) -> None:
+    """How well the first facts are known as others follow, with and without sleep."""
+    with clear_errors():
+        from nestling.evaluation.strength import measure_strength
+
+        measure(
+            "strength",
+            lambda progress: measure_strength(seeds=range(seeds), model=model, progress=progress),
+            out,
+        )
+
+
 @group.command("language-modeling")
 def language_modeling(
     data: Data = None,
@@ -238,11 +267,22 @@ def speed(
 def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Path("docs/figures")):
     """Draw the curves from results/*.json."""
     with clear_errors():
-        from nestling.evaluation.figures import recall_curve, small_talk_curve
+        from nestling.evaluation.figures import (
+            levels_figure,
+            recall_curve,
+            small_talk_curve,
+            strength_curve,
+        )
         from nestling.evaluation.results import read_results
 
         os.makedirs(to, exist_ok=True)
         facts = read_results("facts_curve", out)["rows"]
         talk = read_results("small_talk_curve", out)["rows"]
-        typer.echo(f"wrote {recall_curve(facts, to / 'recall_by_facts.png')}")
-        typer.echo(f"wrote {small_talk_curve(talk, to / 'recall_by_small_talk.png')}")
+        strength = read_results("strength", out)["rows"]
+        for drawn in (
+            recall_curve(facts, to / "recall_by_facts.png"),
+            small_talk_curve(talk, to / "recall_by_small_talk.png"),
+            strength_curve(strength, to / "strength.png"),
+            levels_figure(to / "levels.png"),
+        ):
+            typer.echo(f"wrote {drawn}")

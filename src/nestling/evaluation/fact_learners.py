@@ -102,10 +102,14 @@ class _ByMargin:
     def outcomes(self, queries: Sequence[Query]) -> list[str]:
         return graded(
             queries,
-            self._margins([(q.key, q.value) for q in queries]),
+            self.margins_of(queries),
             self._margins([(q.key, q.old) for q in queries]),
             self._refusals([q.key for q in queries]),
         )
+
+    def margins_of(self, queries: Sequence[Query]) -> list[float]:
+        """How well the values of queries are known, in nats."""
+        return self._margins([(query.key, query.value) for query in queries])
 
     def _margins(self, rows: Sequence[tuple[str, str | None]]) -> list[float]:
         notes = [Note(key, value or "-") for key, value in rows]

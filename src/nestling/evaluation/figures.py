@@ -103,6 +103,66 @@ def rule_landscape(rows: Sequence[Row], path: str | Path) -> Path:
     return _write(figure, path)
 
 
+def strength_curve(rows: Sequence[Row], path: str | Path) -> Path:
+    """Draw the margin of the first session's facts by turn, with and without sleep.
+
+    `rows` are those of `strength`. Lines are medians, dashed ones the weakest tenth, both averaged
+    over seeds. Returns the path of the PNG. Raises ValueError if there are no rows, ImportError
+    without matplotlib.
+    """
+    if not rows:
+        raise ValueError("strength_curve needs at least one row; there are none")
+    figure, axes = _figure("turns", "margin of the first session's facts (nats)")
+    for colour, ((sleep,), of_line) in zip(
+        _COLOURS, group_rows(rows, "sleep").items(), strict=False
+    ):
+        points = sorted(group_rows(of_line, "turn").items())
+        turns = [turn for (turn,), _ in points]
+        for column, style, label in (
+            ("margin", "o-" if len(turns) > 1 else "D", f"sleep: {sleep}"),
+            ("margin_tenth", "--" if len(turns) > 1 else "d", None),
+        ):
+            values = [statistics.fmean(row[column] for row in some) for _, some in points]
+            axes.plot(turns, values, style, color=colour, markersize=4, label=label)
+    axes.axhline(0, color=_OFF, linewidth=0.8)
+    axes.set_ylim(auto=True)
+    return _save(figure, axes, path)
+
+
+# The levels as they are drawn: name, when it is written, by what, what it survives.
+_LEVELS = (
+    ("instant", 1, "every token, by the mixer", "is gone with the context"),
+    ("fast", 8, "every period and turn, by the next-token loss", "survives the context"),
+    ("medium", 32, "every long period, by what the fast level holds", "survives restarts"),
+    ("slow", 64, "in sleep, by rehearsal of what the others hold", "stays"),
+)
+
+
+def levels_figure(path: str | Path) -> Path:
+    """Draw which level is written when, by what, and what it survives; returns the path."""
+    figure, axes = _figure("tokens read  →", "")
+    figure.set_size_inches(8.4, 3.8)
+    last = 64
+    for place, (name, period, written, survives) in enumerate(_LEVELS):
+        colour, y = _COLOURS[place], -place
+        axes.plot([0, last], [y, y], color=colour, linewidth=1.2)
+        times = range(period, last + 1, period)
+        axes.plot(times, [y] * len(times), "|", color=colour, markersize=9, markeredgewidth=1.6)
+        if place > 1:
+            for time in times:
+                arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.1}
+                axes.annotate("", (time, y + 0.1), (time, y + 0.9), arrowprops=arrow)
+        axes.text(-1.5, y, name, ha="right", va="center", color=colour, fontsize="medium")
+        axes.text(last + 1.5, y + 0.13, written, va="center", fontsize="small")
+        axes.text(last + 1.5, y - 0.15, survives, va="center", fontsize="small", color=_OFF)
+    axes.axvspan(last - 0.6, last + 0.6, color=_COLOURS[-2], alpha=0.2)
+    axes.text(last, 0.42, "sleep", ha="center", fontsize="small", color=_COLOURS[-2])
+    axes.set(xlim=(-8, last + 44), ylim=(-len(_LEVELS) + 0.5, 0.7), xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    return _write(figure, path)
+
+
 def _panels(count: int) -> tuple[Any, Any]:
     figure, _ = _figure("", "")
     figure.clear()

@@ -147,6 +147,7 @@ class Course:
     settle: int = 200
     batch: int = 32
     learning_rate: float = 3e-3
+    weight_decay: float = 0.1
     strings: int = 200
 
     def model(self, name: str, language: Language, seed: int) -> Hope:
@@ -201,7 +202,9 @@ def read_strings(model: Hope, strings: Strings) -> tuple[Tensor, Tensor]:
 
 def train(model: Hope, language: Language, course: Course, seed: int, report: Progress) -> int:
     """Train on the short bin; returns the steps that were made."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=course.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay
+    )
     model.train()
     in_a_row, step, end = 0, 0, course.steps
     while step < end:
