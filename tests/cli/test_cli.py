@@ -121,7 +121,26 @@ def test_memories_are_listed_shown_and_removed(run):
     assert "no memories" in run("memory", "list").stdout
 
 
-@pytest.mark.parametrize("command", ["show", "rm", "rebuild"])
+def test_a_memory_sleeps_and_shows_its_strength(run):
+    run("teach", "My dog is called Pixel.", "--memory", "alice")
+    (before,) = map(json.loads, run("memory", "strength", "alice", "--json").stdout.splitlines())
+    assert (before["key"], before["times"], before["last"]) == ("my dog", 0, None)
+    slept = run("memory", "sleep", "alice")
+    assert "rehearsed 1 notes (1 of them new)" in slept.stdout
+    assert "known: " in slept.stdout and "never told and refused: " in slept.stdout
+    again = json.loads(run("memory", "sleep", "alice", "--json").stdout)
+    assert again["rehearsed"] == 1
+    shown = run("memory", "strength", "alice").stdout
+    assert "my dog" in shown and "Pixel" in shown
+
+
+def test_a_memory_without_notes_has_nothing_to_rehearse(run):
+    run("teach", "Lovely weather today.", "--memory", "alice")
+    assert "alice has nothing to rehearse." in run("memory", "sleep", "alice").stdout
+    assert "alice has noted nothing yet." in run("memory", "strength", "alice").stdout
+
+
+@pytest.mark.parametrize("command", ["show", "strength", "sleep", "rm", "rebuild"])
 def test_a_memory_that_is_not_there_is_named(run, command):
     assert "no memory called 'bob'" in run("memory", command, "bob", code=1).stderr
 

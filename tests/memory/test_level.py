@@ -22,6 +22,12 @@ from nestling.memory.level import WRITABLE, Level
         ({"written": ()}, "written names some of .*'gate', 'up', 'down'"),
         ({"written": ("down", "side")}, "written names some of .*, got .*'side'"),
         ({"written": "down"}, "written names some of"),
+        ({"source": "dreams"}, r"source is one of \('context', .*'sleep'\), got 'dreams'"),
+        ({"source": "sleep"}, "is written in sleep and has no period; set it to 0, got 64"),
+        ({"source": "outer", "period": 0}, "is written by training and needs a period"),
+        ({"source": "next_token", "written": ("up",)}, r"'next_token' writes \('down',\) alone"),
+        ({"rank": -1}, r"rank is 0 \(full\) or more, got -1"),
+        ({"rank": 4, "rule": "delta_gradient_descent"}, "needs the inputs of a full delta"),
     ],
 )
 def test_a_value_out_of_range_is_explained(values, sentence):
@@ -32,6 +38,14 @@ def test_a_value_out_of_range_is_explained(values, sentence):
 def test_a_level_with_a_period_is_written():
     assert Level(period=1).is_written
     assert not Level(period=0).is_written
+
+
+def test_only_what_is_written_while_reading_or_in_sleep_has_a_delta():
+    assert Level().has_delta and Level().is_written
+    asleep = Level(period=0, source="sleep")
+    assert asleep.has_delta and not asleep.is_written
+    outer = Level(source="outer")
+    assert not outer.has_delta and not outer.is_written
 
 
 def test_a_level_survives_json():

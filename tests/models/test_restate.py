@@ -239,6 +239,12 @@ def test_a_report_says_what_a_write_did(tiny_bundle):
     assert first[0].note == NOTES[0]
     assert first[0].surprise == pytest.approx(float(losses.mean()), rel=1e-4)
     assert again[0].surprise < first[0].surprise
+    # Token by token, the end among them, and level by level.
+    assert [token.surprise for token in first[0].tokens[:-1]] == pytest.approx(
+        losses.flatten().tolist(), rel=1e-4
+    )
+    assert first[0].tokens[-1].text == "" and all(0 < t.strength < 2 for t in first[0].tokens)
+    assert first[0].level_norms == {"fast": pytest.approx(first[0].update_norm), "slow": 0.0}
     change = sum(float(leaf.square().sum()) for n, leaf in state.items() if ".delta." in n) ** 0.5
     assert first[0].update_norm == pytest.approx(change, rel=1e-4)
 

@@ -95,6 +95,11 @@ class Level:
                 f"level '{self.name}' is written in sleep and has no period; set it to 0, "
                 f"got {self.period}"
             )
+        if self.source == "outer" and not self.period:
+            raise ValueError(
+                f"level '{self.name}' is written by training and needs a period: the tokens "
+                "between two steps"
+            )
         if self.is_local and self.written != ("down",):
             raise ValueError(
                 f"level '{self.name}': the source '{self.source}' writes ('down',) alone, "

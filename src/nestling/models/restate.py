@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from nestling.memory.state import MemoryState
 from nestling.models.decoding import decode, search
 from nestling.models.dialogue import UNKNOWN, Dialogue, Note, Restatement
 from nestling.models.grammar import Grammar, Line
-from nestling.models.hope import Hope
+from nestling.models.hope import Deltas, Hope
 
 # Sequences decoded together: more of them only need more room.
 _BATCH = 64
@@ -52,11 +52,24 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class TokenWrite:
+    """One learned token: its loss (nats) before it was learned, and how strongly it was written.
+
+    The model gives every token a strength between 0 and 2.
+    """
+
+    text: str
+    surprise: float
+    strength: float
+
+
+@dataclass(frozen=True)
 class WriteReport:
-    """What learning one note did.
+    """What learning one note did, and where it went.
 
     `surprise` is the mean next-token loss (nats) of the value before it was learned, `update_norm`
-    the L2 norm of the change of all deltas, `writes` how often the note was written.
+    the L2 norm of the change of all deltas and `level_norms` that of each level, `tokens` what was
+    learned and how strongly (the last one is the end), `writes` how often the note was written.
     """
 
     note: Note
@@ -64,6 +77,8 @@ class WriteReport:
     update_norm: float
     writes: int
     milliseconds: float
+    tokens: tuple[TokenWrite, ...] = ()
+    level_norms: Mapping[str, float] = field(default_factory=dict)
 
 
 @torch.inference_mode()
@@ -233,28 +248,37 @@ def learn_notes(
         hidden, new = model.read_turns(ids, mask, state, learn=learn)
         value = learn[0, 0, 1:]
         pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
-        surprise = float(model.pair_loss(*pairs, before)[:, :-1].mean())
+        losses = model.pair_loss(*pairs, before)[0].tolist()
         writes = 1
         while writes < attempts and _doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
             _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
             writes += 1
-        after = model.writer.deltas(new)
-        squares = [
-            (after[level][part] - before[level][part]).square().sum()
-            for level, parts in before.items()
-            for part in parts
-        ]
+        norms = _change(before, model.writer.deltas(new))
+        strengths = model.writer.token_strength(pairs[0])[0].tolist()
+        texts = [dialogue.tokenizer.decode([i], skip_special_tokens=True) for i in pairs[1][0].tolist()]
         state = new.clear_context()
         reports.append(
             WriteReport(
                 note=note,
-                surprise=surprise,
-                update_norm=float(sum(squares)) ** 0.5,
+                surprise=math.fsum(losses[:-1]) / max(1, len(losses) - 1),
+                update_norm=math.hypot(*norms.values()),
                 writes=writes,
                 milliseconds=1000 * (time.perf_counter() - start),
+                tokens=tuple(map(TokenWrite, texts, losses, strengths)),
+                level_norms=norms,
             )
         )
     return state, reports
+
+
+def _change(before: Deltas, after: Deltas) -> dict[str, float]:
+    """L2 norm of the change of every level."""
+    return {
+        level: math.hypot(
+            *(float((after[level][part] - old).norm()) for part, old in parts.items())
+        )
+        for level, parts in before.items()
+    }
 
 
 def _doubtful(losses: Tensor) -> bool:

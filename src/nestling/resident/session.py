@@ -20,7 +20,8 @@ from types import TracebackType
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
-from nestling.models.restate import WriteReport, recall, restate, sentences
+from nestling.models.rehearsal import margins, note_lessons
+from nestling.models.restate import Recall, WriteReport, recall, restate, sentences
 from nestling.resident.journal import Head, JournalError, Noted
 from nestling.resident.replay import replay, write_notes
 from nestling.resident.sleep import (
@@ -237,11 +238,8 @@ class Resident:
             with self._lock:
                 state = self._load()[1]
         found = recall(self.bundle.model, self.bundle.dialogue, keys, state)
-        if memory:
-            # What is recalled comes to the front. Who may only read asks all the same.
-            known = {k: item.logprob for k, item in zip(keys, found, strict=True) if item.known}
-            with suppress(JournalError):
-                self._folder.journal.recalled("asked", known)
+        if state is not None:
+            self._bring_to_front(keys, found, state)
         share = 1000 * (time.perf_counter() - start) / max(1, len(keys))
         return [
             Answer(
@@ -253,6 +251,19 @@ class Resident:
             )
             for key, item in zip(keys, found, strict=True)
         ]
+
+    def _bring_to_front(
+        self, keys: Sequence[str], found: Sequence[Recall], state: MemoryState
+    ) -> None:
+        """Keep that something was recalled. Who may only read asks all the same."""
+        known = {k: item.text for k, item in zip(keys, found, strict=True) if item.text}
+        if not known:
+            return
+        notes = [Note(key, text) for key, text in known.items()]
+        lessons = note_lessons(self.bundle.model, self.bundle.dialogue, notes)
+        found_margins = margins(self.bundle.model, lessons, state, len(notes)).tolist()
+        with suppress(JournalError):
+            self._folder.journal.recalled("asked", dict(zip(known, found_margins, strict=True)))
 
     def rebuild(self) -> Rebuilt:
         """Replay the journal into a new snapshot, whatever became of the old one.

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nestling.models.hope import Hope
+from nestling.training.multi_rate import MultiRate
 from nestling.training.options import LoopOptions
 
 
@@ -57,6 +58,7 @@ class Trainer:
         self.folder, self.report = Path(folder), report
         self.folder.mkdir(parents=True, exist_ok=True)
         self.optimizers = make_optimizers(model, options)
+        self.multi_rate = MultiRate(model)
         self.step = 0
         if self.checkpoint.is_file():
             self.resume()
@@ -72,6 +74,8 @@ class Trainer:
         for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
         self.task.load_state_dict(saved["task"])
+        if "multi_rate" in saved:
+            self.multi_rate.load_state_dict(saved["multi_rate"])
         self.step = saved["step"]
         curve = self.folder / "curve.jsonl"
         if curve.is_file():
@@ -87,6 +91,7 @@ class Trainer:
                 "model": self.model.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "task": self.task.state_dict(),
+                "multi_rate": self.multi_rate.state_dict(),
                 "step": self.step,
             },
             temporary,
@@ -130,6 +135,13 @@ class Trainer:
             )
         self.model.zero_grad(set_to_none=True)
         loss.backward()
+        if self.multi_rate.periods:
+            if "tokens" not in numbers:
+                raise ValueError(
+                    "this task does not count its tokens, and levels of the source 'outer' are "
+                    "written by them; train such a model on text"
+                )
+            self.multi_rate.hold(int(numbers["tokens"]))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
         for optimizer in self.optimizers:
             optimizer.step()
