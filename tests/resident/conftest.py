@@ -19,3 +19,8 @@ def plain_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return [Restatement(notes_of(text)) for text in texts]
 
     monkeypatch.setattr(session, "restate", restate)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"

@@ -20,11 +20,6 @@ FACTS = ["my dog = Pixel", "how nice", "my city = Porto; my cat = Mia", "my dog 
 
 
 @pytest.fixture
-def home(tmp_path):
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def alice(home, tiny_bundle):
     with Resident.open("alice", home, model=tiny_bundle) as resident:
         yield resident

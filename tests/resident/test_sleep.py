@@ -21,11 +21,6 @@ SHORT = SleepOptions(base_bound=10.0, consolidation=ConsolidationOptions(steps=6
 
 
 @pytest.fixture
-def home(tmp_path):
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def alice(home, tiny_bundle):
     with Resident.open("alice", home, model=tiny_bundle) as resident:
         resident.learn_all(TOLD)

@@ -51,19 +51,6 @@ def _times(x: Tensor, matrix: Tensor) -> Tensor:
     return torch.matmul(x, matrix.transpose(-1, -2))
 
 
-def _added(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """Full changes as one: to add them costs less than to multiply with each."""
-    full = [change for change in changes if isinstance(change, Tensor)]
-    if len(full) < 2:
-        return changes
-    if all(is_shared(change) for change in full):
-        whole = sum(change[:1] for change in full[1:]) + full[0][:1]
-        total = whole.expand_as(full[0])
-    else:
-        total = sum(full[1:]) + full[0]
-    return (total, *(change for change in changes if not isinstance(change, Tensor)))
-
-
 class LevelMLP(nn.Module):
     """One residual gated MLP; what is added to its projections is given at each call."""
 
@@ -189,7 +176,7 @@ class ContinuumMemory(nn.Module):
                     change = own[f"{part}_out"], inner + basis if whole is None else whole
                 if change is not None:
                     found[part] = (*found.get(part, ()), change)
-        return {part: _added(changes) for part, changes in found.items()}
+        return found
 
     def mlp(self, name: str) -> LevelMLP:
         """The MLP that a level writes."""

@@ -11,17 +11,13 @@ Letters: B sequences, T tokens, P pairs, C fastest period, d hidden size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from nestling.memory.continuum import ContinuumMemory
 from nestling.memory.gradients import (
-    Embed,
     Gradients,
     PairLoss,
     closed_form,
@@ -31,176 +27,22 @@ from nestling.memory.gradients import (
 )
 from nestling.memory.pairs import PairGrid
 from nestling.memory.state import MemoryState
+from nestling.memory.written_levels import WrittenLevels
 from nestling.ops.packing import take_rows
-from nestling.rules import RULES, Rule
 
 
-class MemoryWriter(nn.Module):
+class MemoryWriter(WrittenLevels):
     """Writes the levels of one continuum memory; owns the learned rates and token strengths."""
 
-    def __init__(
-        self, memory: ContinuumMemory, hidden_size: int, embed: Embed | None = None
-    ) -> None:
-        """Write `memory`, of width `hidden_size`; local levels need the `embed` of the tokens."""
-        super().__init__()
-        # In a tuple, so that the block alone owns it.
-        self._memory = (memory,)
-        self._embed = embed
-        levels = memory.level_of
-        self.levels = {name: level for name, level in levels.items() if level.is_written}
-        self._shapes = {
-            name: memory.delta_shapes(name) for name, level in levels.items() if level.has_delta
-        }
-        self._nested = memory.variant == "nested"
-        self.hidden_size = hidden_size
-        self.period = min((level.period for level in self.levels.values()), default=0)
-        self.strength = nn.Linear(hidden_size, 1)
-        self.log_rate = nn.ParameterDict(
-            {
-                f"{name}_{part}": nn.Parameter(torch.zeros(()))
-                for name in self.levels
-                for part in self._shapes[name]
-            }
-        )
-        self.values = nn.ModuleDict(
-            {
-                name: nn.Linear(hidden_size, hidden_size, bias=False)
-                for name, level in self.levels.items()
-                if level.is_local
-            }
-        )
-        self.learned = nn.ParameterDict(
-            {
-                f"{name}_{part}_{option}": nn.Parameter(torch.zeros(()))
-                for name in self.levels
-                for part in self._shapes[name]
-                for option in self._learned_options(name)
-            }
-        )
-        self._rule_leaves = {
-            name: {
-                part: self.levels[name]
-                .make_rule(1.0)
-                .init_one(torch.empty(1, *shape, device="meta"))
-                for part, shape in self._shapes[name].items()
-            }
-            for name in self.levels
-        }
-        self._needs_inputs = any(
-            level.make_rule(1.0).needs_inputs for level in self.levels.values()
-        )
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """strength: zero (every token counts 1 at first); rates and options: those of the levels;
-        values: the identity for "next_token", else N(0, 1 / hidden_size).
-
-        A rate is relative to the width of its input, since keys are normalised per unit. The rate
-        of a nested level is the share that it takes over of what the faster one has learned.
-        """
-        nn.init.zeros_(self.strength.weight)
-        nn.init.zeros_(self.strength.bias)
-        for name, values in self.values.items():
-            weight = cast(nn.Linear, values).weight
-            if self.levels[name].source == "next_token":
-                nn.init.eye_(weight)
-            else:
-                nn.init.normal_(weight, std=self.hidden_size**-0.5)
-        for name, level in self.levels.items():
-            for part in self._shapes[name]:
-                nn.init.constant_(self.log_rate[f"{name}_{part}"], math.log(max(level.rate, 1e-30)))
-                for option, kind in self._learned_options(name).items():
-                    start = float(getattr(level.make_rule(1.0), option))
-                    raw = self.learned[f"{name}_{part}_{option}"]
-                    nn.init.constant_(raw, _to_raw(start, kind))
-
-    def _learned_options(self, name: str) -> dict[str, str]:
-        """What the level's rule learns beside its rate, and how each number is bounded."""
-        learned = RULES[self.levels[name].rule].LEARNED
-        return {option: kind for option, kind in learned.items() if option != "rate"}
-
-    # -- shapes of the state -------------------------------------------------------------------
-
-    @property
-    def memory(self) -> ContinuumMemory:
-        """What is written."""
-        return self._memory[0]
-
-    def _scope(self, name: str) -> str:
-        return "context" if self.memory.level_of[name].reset == "context" else "memory"
-
-    def _gathers(self, name: str) -> bool:
-        """Whether a level adds up gradients; a slower nested one takes over deltas instead."""
-        return not self._is_fastest(name) and not self._nested
-
-    @property
-    def forgets(self) -> bool:
-        """Whether a level is emptied together with the context."""
-        return any(level.reset == "context" for level in self.levels.values())
-
-    def _is_fastest(self, name: str) -> bool:
-        return self.levels[name].period == self.period
-
-    def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
-        """Leaf -> (shape without the batch, dtype or None for the parameters' dtype)."""
-        shapes: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
-            "context.last.hidden": ((self.hidden_size,), None),
-            "context.last.count": ((), torch.int64),
-        }
-        for name, parts in self._shapes.items():
-            for part, shape in parts.items():
-                shapes[f"{self._scope(name)}.delta.{name}.{part}"] = (shape, None)
-        if not self.levels:
-            return shapes
-        shapes["memory.pending.hidden"] = ((self.period, self.hidden_size), None)
-        shapes["memory.pending.targets"] = ((self.period,), torch.int64)
-        shapes["memory.pending.count"] = ((), torch.int64)
-        for name in self.levels:
-            scope = self._scope(name)
-            for part, shape in self._shapes[name].items():
-                for leaf, meta in self._rule_leaves[name][part].items():
-                    dtype = None if meta.is_floating_point() else meta.dtype
-                    shapes[f"{scope}.rule.{name}.{part}.{leaf}"] = (tuple(meta.shape[1:]), dtype)
-                if self._gathers(name):
-                    shapes[f"{scope}.gradient.{name}.{part}"] = (shape, None)
-            if not self._is_fastest(name):
-                shapes[f"{scope}.gathered.{name}"] = ((), torch.int64)
-        return shapes
-
-    def deltas(self, state: Mapping[str, Tensor] | None) -> dict[str, dict[str, Tensor]]:
-        """The deltas by level and projection; empty without a state."""
-        if state is None:
-            return {}
-        return {
-            name: {part: state[f"{self._scope(name)}.delta.{name}.{part}"] for part in parts}
-            for name, parts in self._shapes.items()
-        }
-
-    # -- one write -----------------------------------------------------------------------------
-
-    def token_strength(self, hidden: Tensor) -> Tensor:
-        """How strongly each pair is written, in (0, 2): [B, P, d] -> [B, P]."""
-        return 2 * torch.sigmoid(self.strength(hidden).squeeze(-1))
-
-    def rate(self, name: str, part: str) -> Tensor:
-        level = self.levels[name]
-        whole = self._nested and not self._is_fastest(name)
-        scale = 1.0 if whole else 1.0 / self._shapes[name][part][1]
-        learned = self.log_rate[f"{name}_{part}"].exp()
-        return learned * scale if level.rate > 0 else learned * 0.0
-
-    def rule(self, name: str, part: str) -> Rule:
-        """The rule of a projection, with its learned rate and options."""
-        learned = {
-            option: _from_raw(self.learned[f"{name}_{part}_{option}"], kind)
-            for option, kind in self._learned_options(name).items()
-        }
-        return self.levels[name].make_rule(self.rate(name, part), **learned)
-
     def _gradients(
-        self, state: Mapping[str, Tensor], pair_loss: PairLoss, hidden, targets, mask
+        self,
+        reading: Mapping[str, Mapping[str, Tensor]],
+        pair_loss: PairLoss,
+        hidden: Tensor,
+        targets: Tensor,
+        mask: Tensor,
     ) -> tuple[Gradients, Gradients]:
-        """Gradient of what every level is written with at the present deltas, per sequence.
+        """Gradient of what every level is written with at the deltas given, per sequence.
 
         With it the inputs of the written layers [B, P, in], scaled so that their products are
         weighted like the losses; empty if no rule asks for them.
@@ -214,7 +56,7 @@ class MemoryWriter(nn.Module):
             targets = targets.masked_fill(~mask, 0)
             deltas = {
                 name: {part: differentiable(delta) for part, delta in parts.items()}
-                for name, parts in self.deltas(state).items()
+                for name, parts in reading.items()
             }
             weight = self.token_strength(hidden) * mask
             own = [name for name in self.levels if self._is_fastest(name) or self._gathers(name)]
@@ -257,14 +99,21 @@ class MemoryWriter(nn.Module):
         return self.values[name](F.rms_norm(source, source.shape[-1:]))
 
     def write(
-        self, state: MemoryState, pair_loss: PairLoss, hidden: Tensor, targets: Tensor, mask: Tensor
+        self,
+        state: MemoryState,
+        pair_loss: PairLoss,
+        hidden: Tensor,
+        targets: Tensor,
+        mask: Tensor,
+        reading: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> MemoryState:
         """One write of the fastest levels with the pairs where `mask` [B, P] is true.
 
         Sequences without a pair stay as they are; slower levels gather, and are written when
-        their period is full.
+        their period is full. `reading` is `self.reading(state)`, if it is at hand.
         """
-        gradients, inputs = self._gradients(state, pair_loss, hidden, targets, mask)
+        reading = self.reading(state) if reading is None else reading
+        gradients, inputs = self._gradients(reading, pair_loss, hidden, targets, mask)
         pairs = mask.sum(1)
         for name in self.levels:
             if self._is_fastest(name):
@@ -422,7 +271,7 @@ class MemoryWriter(nn.Module):
         """
         last = self._last(state, hidden, lengths)
         if learn is None or not self.levels or not bool(learn.any()):
-            return answer(hidden, self.deltas(state)), state.replace(last)
+            return answer(hidden, self.reading(state)), state.replace(last)
         batch, length = tokens.shape
         column = torch.arange(length, device=tokens.device)
         before = torch.cat([state["context.last.hidden"][:, None], hidden[:, :-1]], dim=1)
@@ -441,11 +290,12 @@ class MemoryWriter(nn.Module):
             count = (version == write).sum(1)
             width = int(count.max())
             rows = (start + torch.arange(width, device=tokens.device)).clamp(max=length - 1)
-            parts.append(answer(take_rows(hidden, rows), self.deltas(state)))
+            reading = self.reading(state)
+            parts.append(answer(take_rows(hidden, rows), reading))
             where = torch.where(version == write, offset + column - start, where)
             offset += width
             if write < grid.writes:
-                state = self.write(state, pair_loss, *grid.chunk(write))
+                state = self.write(state, pair_loss, *grid.chunk(write), reading=reading)
         return take_rows(torch.cat(parts, dim=1), where), state.replace({**grid.pending(), **last})
 
     def _last(self, state: MemoryState, hidden: Tensor, lengths: Tensor) -> dict[str, Tensor]:
@@ -457,19 +307,6 @@ class MemoryWriter(nn.Module):
             ),
             "context.last.count": torch.where(moved, 1, state["context.last.count"]),
         }
-
-
-def _to_raw(value: float, kind: str) -> float:
-    """The free number that `_from_raw` maps to `value`."""
-    if kind == "positive":
-        return math.log(max(value, 1e-6))
-    share = min(max(value, 1e-4), 1 - 1e-4)
-    return math.log(share / (1 - share))
-
-
-def _from_raw(raw: Tensor, kind: str) -> Tensor:
-    """A positive number, or a share between 0 and 1."""
-    return raw.exp() if kind == "positive" else torch.sigmoid(raw)
 
 
 def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -255,7 +256,8 @@ def learn_notes(
             writes += 1
         norms = _change(before, model.writer.deltas(new))
         strengths = model.writer.token_strength(pairs[0])[0].tolist()
-        texts = [dialogue.tokenizer.decode([i], skip_special_tokens=True) for i in pairs[1][0].tolist()]
+        decode_one = partial(dialogue.tokenizer.decode, skip_special_tokens=True)
+        texts = [decode_one([i]) for i in pairs[1][0].tolist()]
         state = new.clear_context()
         reports.append(
             WriteReport(
