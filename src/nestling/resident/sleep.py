@@ -29,8 +29,10 @@ from nestling.models.rehearsal import (
 from nestling.resident.journal import Entry, Noted, Recalled
 
 # Weights of keys nobody told and of restating, beside 1 for what is rehearsed.
-DREAM_WEIGHT = 0.5
+DREAM_WEIGHT = 0.9
 BASE_WEIGHT = 0.9
+# Keys nobody told, for every note that is rehearsed.
+DREAMED = 3
 # Turns whose restatement must stay as it is.
 BASE_TURNS = 200
 ROUNDS = 3
@@ -291,8 +293,8 @@ class Sleep:
         return Plan(level, places, options.consolidation)
 
     def _dreamed(self, rehearsed: int, seed: int) -> list[str]:
-        """Keys nobody told, half as many as notes are rehearsed."""
-        return dreamed_keys([note.key for note in self._all()], max(32, rehearsed // 2), seed)
+        """Keys nobody told."""
+        return dreamed_keys([note.key for note in self._all()], max(64, DREAMED * rehearsed), seed)
 
     def _base(self) -> Lessons:
         turns = [(entry.text, entry.notes) for entry in self.turns[-BASE_TURNS:]]
