@@ -28,7 +28,7 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
         rows = []
         for name in names:
             folder = MemoryFolder(name, home)
-            entries = folder.journal.entries()
+            entries = [entry for entry in folder.journal.entries() if entry.role == "user"]
             rows.append(
                 {
                     "name": name,

@@ -28,13 +28,6 @@ from nestling.models.rehearsal import (
 )
 from nestling.resident.journal import Entry, Noted, Recalled
 
-# Weights of keys nobody told and of restating, beside 1 for what is rehearsed.
-DREAM_WEIGHT = 0.9
-BASE_WEIGHT = 0.9
-# Keys nobody told, for every note that is rehearsed.
-DREAMED = 3
-# Turns whose restatement must stay as it is.
-BASE_TURNS = 200
 ROUNDS = 3
 
 
@@ -61,11 +54,21 @@ class SleepOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is rehearsed, by (entry, place) of notes; enough to sleep in the same way again."""
+    """What is rehearsed, by (entry, place) of notes; enough to sleep in the same way again.
+
+    Args:
+        dreamed, dream_weight: keys nobody told for every note, and their weight beside 1 for what
+            is rehearsed.
+        base_turns, base_weight: turns whose restatement must stay as it is, and their weight.
+    """
 
     level: str
     notes: tuple[tuple[int, int], ...]
     consolidation: ConsolidationOptions
+    dreamed: int = 3
+    dream_weight: float = 0.9
+    base_turns: int = 200
+    base_weight: float = 0.9
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -73,11 +76,9 @@ class Plan:
     @classmethod
     def from_json(cls, text: str) -> Plan:
         values = json.loads(text)
-        return cls(
-            values["level"],
-            tuple((entry, place) for entry, place in values["notes"]),
-            ConsolidationOptions(**values["consolidation"]),
-        )
+        values["notes"] = tuple((entry, place) for entry, place in values["notes"])
+        values["consolidation"] = ConsolidationOptions(**values["consolidation"])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,11 @@ class Sleep:
         """The rehearsal of a plan, not begun; notes that are gone are left out."""
         model, dialogue = self.bundle.model, self.bundle.dialogue
         notes = [self.by_place[place] for place in plan.notes if place in self.by_place]
-        dreamed = self._dreamed(len(notes), plan.consolidation.seed)
+        dreamed = self._dreamed(plan, len(notes))
         lessons = [
             (note_lessons(model, dialogue, notes), 1.0),
-            (unknown_lessons(model, dialogue, dreamed), DREAM_WEIGHT),
-            (self._base(), BASE_WEIGHT),
+            (unknown_lessons(model, dialogue, dreamed), plan.dream_weight),
+            (self._base(plan.base_turns), plan.base_weight),
         ]
         if not notes:
             lessons = []
@@ -223,15 +224,15 @@ class Sleep:
         level = sleeping_level(self.bundle)
         every = note_lessons(model, dialogue, [Note(note.key, note.value) for note in notes])
         before = margins(model, every, self.state, len(notes)).tolist()
-        # Other keys than those that are rehearsed.
-        trained = set(self._dreamed(len(notes), options.consolidation.seed))
-        dreamed = dreamed_keys([note.key for note in self._all()], 64, seed=-1)
-        unasked = [key for key in dreamed if key not in trained]
-        unknown = unknown_lessons(model, dialogue, unasked)
-        base = self._base()
         if plan is None:
             chosen = choose(notes, before, recalls, last_sleep, options.budget)
             plan = self._plan(level, notes, chosen, options)
+        # Other keys than those that are rehearsed, if there are any.
+        trained = set(self._dreamed(plan, len(notes)))
+        dreamed = dreamed_keys([note.key for note in self._all()], 64, seed=-1)
+        unasked = [key for key in dreamed if key not in trained] or dreamed
+        unknown = unknown_lessons(model, dialogue, unasked)
+        base = self._base(plan.base_turns)
         attempt = 1
         while True:
             consolidation = self.consolidation(plan)
@@ -292,13 +293,14 @@ class Sleep:
         places = tuple((notes[i].entry, notes[i].place) for i in chosen)
         return Plan(level, places, options.consolidation)
 
-    def _dreamed(self, rehearsed: int, seed: int) -> list[str]:
+    def _dreamed(self, plan: Plan, rehearsed: int) -> list[str]:
         """Keys nobody told."""
-        return dreamed_keys([note.key for note in self._all()], max(64, DREAMED * rehearsed), seed)
+        told = [note.key for note in self._all()]
+        return dreamed_keys(told, max(64, plan.dreamed * rehearsed), plan.consolidation.seed)
 
-    def _base(self) -> Lessons:
-        turns = [(entry.text, entry.notes) for entry in self.turns[-BASE_TURNS:]]
-        return restating_lessons(self.bundle.model, self.bundle.dialogue, turns)
+    def _base(self, turns: int) -> Lessons:
+        last = [(entry.text, entry.notes) for entry in self.turns[-turns:]]
+        return restating_lessons(self.bundle.model, self.bundle.dialogue, last)
 
     def _all(self) -> list[Note]:
         return list(self.by_place.values())
