@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nestling.cli import app, demo
+from nestling.cli.evaluate import _without_places
 
 DOG, ASK_DOG, SMALL_TALK = (
     "My dog is called Pixel.",
@@ -160,6 +161,11 @@ def test_tables_are_drawn_from_results(run, tmp_path):
     assert "up to date" in run("results", "tables", "--root", str(tmp_path)).stdout
     (tmp_path / "README.md").write_text("<!-- table:nonsense --><!-- /table -->")
     assert "nonsense" in run("results", "tables", "--root", str(tmp_path), code=1).stderr
+
+
+def test_a_result_does_not_say_where_it_was_written():
+    arguments = ["evaluate", "speed", "--out", "/tmp/x", "--threads", "1", "--run=/tmp/y"]
+    assert _without_places(arguments) == ["evaluate", "speed", "--threads", "1"]
 
 
 def test_the_version_is_printed(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,9 +43,20 @@ def measure(
         collected.append(row)
         if not quiet:
             console.print("  ".join(f"{key} {value}" for key, value in row.items()))
-    command = shlex.join(["nestling", *sys.argv[1:]])
+    command = shlex.join(["nestling", *_without_places(sys.argv[1:])])
     typer.echo(f"wrote {write_results(name, collected, command=command, directory=out)}")
     return collected
+
+
+def _without_places(arguments: Sequence[str]) -> list[str]:
+    """A command without the files it wrote: where they lie says nothing of what was measured."""
+    kept, rest = [], iter(arguments)
+    for argument in rest:
+        if argument in ("--out", "--run"):
+            next(rest, None)
+        elif not argument.startswith(("--out=", "--run=")):
+            kept.append(argument)
+    return kept
 
 
 @group.command()
