@@ -4,7 +4,12 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from nestling.evaluation.figures import recall_curve, small_talk_curve
+from nestling.evaluation.figures import (
+    levels_figure,
+    recall_curve,
+    small_talk_curve,
+    strength_curve,
+)
 
 RECALL = [
     {
@@ -26,11 +31,23 @@ SMALL_TALK = [
     for tokens in (0, 256, 4096)
     for seed in (0, 1)
 ]
+STRENGTH = [
+    {"sleep": sleep, "seed": seed, "turn": turn, "margin": 8.0 - turn, "margin_tenth": 2.0}
+    for sleep, turns in (("never", (1, 2, 3)), ("once, at the end", (3,)))
+    for turn in turns
+    for seed in (0, 1)
+]
 
 
 @pytest.mark.parametrize(
     ("draw", "rows"),
-    [(recall_curve, RECALL), (small_talk_curve, SMALL_TALK), (small_talk_curve, SMALL_TALK[:1])],
+    [
+        (recall_curve, RECALL),
+        (small_talk_curve, SMALL_TALK),
+        (small_talk_curve, SMALL_TALK[:1]),
+        (strength_curve, STRENGTH),
+        (lambda rows, path: levels_figure(path), []),
+    ],
 )
 def test_a_curve_is_a_small_png(tmp_path, draw, rows):
     path = draw(rows, tmp_path / "figures" / "curve.png")

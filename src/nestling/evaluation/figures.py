@@ -125,7 +125,7 @@ def strength_curve(rows: Sequence[Row], path: str | Path) -> Path:
             values = [statistics.fmean(row[column] for row in some) for _, some in points]
             axes.plot(turns, values, style, color=colour, markersize=4, label=label)
     axes.axhline(0, color=_OFF, linewidth=0.8)
-    axes.set_ylim(auto=True)
+    axes.autoscale(axis="y")
     return _save(figure, axes, path)
 
 
