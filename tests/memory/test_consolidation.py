@@ -50,7 +50,7 @@ def learned_state(model):
 
 def begin(model, state, lessons=None, options=OPTIONS, into="slow"):
     lessons = [(make_lessons(), 1.0)] if lessons is None else lessons
-    return Consolidation(model.writer.memory, state, into, model.pair_loss, lessons, options)
+    return Consolidation(model.writer, state, into, model.pair_loss, lessons, options)
 
 
 def share_right(model, state):

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nestling.memory.continuum import ContinuumMemory
 from nestling.memory.gradients import Deltas, PairLoss, ordinary
 from nestling.memory.state import MemoryState
+from nestling.memory.written_levels import WrittenLevels
 
 # Losses of so many pairs are computed at a time where all are.
 _TOGETHER = 4096
@@ -71,7 +71,7 @@ class Consolidation:
     """One sleep of one memory.
 
     Args:
-        memory: whose levels the state holds deltas of.
+        writer: of the levels whose deltas the state holds.
         state: one sequence, its context empty.
         into: name of the level that learns; the levels before it are emptied.
         pair_loss: of the model.
@@ -83,35 +83,39 @@ class Consolidation:
 
     def __init__(
         self,
-        memory: ContinuumMemory,
+        writer: WrittenLevels,
         state: MemoryState,
         into: str,
         pair_loss: PairLoss,
         lessons: Sequence[tuple[Lessons, float]],
         options: ConsolidationOptions | None = None,
     ) -> None:
-        names = list(memory.level_of)
-        if into not in names or not memory.delta_shapes(into):
-            raise ValueError(
-                f"there is no level '{into}' with a delta; there are "
-                f"{[name for name in names if memory.delta_shapes(name)]}"
-            )
+        deltas = writer.deltas(state)
+        names = list(deltas)
+        if into not in names:
+            raise ValueError(f"there is no level '{into}' with a delta; there are {names}")
         if state.batch_size != 1:
             raise ValueError(
                 f"one memory sleeps at a time, and the state holds {state.batch_size}; "
                 "choose one with state.index(...)"
             )
         self.state, self.into, self.options = state, into, options or ConsolidationOptions()
-        self.emptied = [n for n in names[: names.index(into)] if memory.delta_shapes(n)]
-        self.slower = [n for n in names[names.index(into) + 1 :] if memory.delta_shapes(n)]
+        place = names.index(into)
+        self.emptied = names[:place]
         self.lessons = [(some, weight) for some, weight in lessons if len(some)]
         self.step, self.finished = 0, not self.lessons
         self._pair_loss = pair_loss
-        learned = {part: state[_leaf(into, part)] for part in memory.delta_shapes(into)}
-        if memory.variant == "nested":
+        self._writer = writer
+        # What slower levels hold stays as it is.
+        self._kept = {
+            name: {part: ordinary(delta) for part, delta in deltas[name].items()}
+            for name in names[place + 1 :]
+        }
+        learned = deltas[into]
+        if writer.memory.variant == "nested":
             # The same weights: what the faster levels hold is where rehearsal starts from.
             for name in self.emptied:
-                learned = {part: x + state[_leaf(name, part)] for part, x in learned.items()}
+                learned = {part: x + deltas[name][part] for part, x in learned.items()}
         with torch.inference_mode(False):
             self._delta = {part: x.clone().requires_grad_() for part, x in learned.items()}
             self._adam = torch.optim.Adam(
@@ -120,15 +124,7 @@ class Consolidation:
 
     def deltas(self) -> Deltas:
         """As they are now, the emptied levels left out."""
-        kept = {
-            name: {
-                leaf.removeprefix(_leaf(name, "")): ordinary(value)
-                for leaf, value in self.state.items()
-                if leaf.startswith(_leaf(name, ""))
-            }
-            for name in self.slower
-        }
-        return {**kept, self.into: self._delta}
+        return {**self._kept, self.into: self._delta}
 
     def rehearse(self) -> bool:
         """One step; returns whether there is more to do."""
@@ -168,13 +164,14 @@ class Consolidation:
 
     def result(self) -> MemoryState:
         """The state after the sleep: the level has learned, the faster ones are empty."""
-        leaves = {_leaf(self.into, part): delta.detach() for part, delta in self._delta.items()}
-        for name in self.emptied:
-            for leaf, value in self.state.items():
-                parts = leaf.split(".")
-                if parts[0] == "memory" and len(parts) > 2 and parts[2] == name:
-                    leaves[leaf] = torch.zeros_like(value)
-        return self.state.replace({name: leaf.clone() for name, leaf in leaves.items()})
+        leaves = {
+            leaf: torch.zeros_like(self.state[leaf])
+            for name in self.emptied
+            for leaf in self._writer.leaves(name, self.state)
+        }
+        for leaf in self._writer.leaves(self.into, self.state, ("delta",)):
+            leaves[leaf] = self._delta[leaf.rpartition(".")[2]].detach().clone()
+        return self.state.replace(leaves)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a sleep needs to go on from here."""
@@ -201,7 +198,3 @@ class Consolidation:
     def _losses(self, some: Lessons, rows: Tensor) -> Tensor:
         rows = rows.to(some.hidden.device)
         return self._pair_loss(some.hidden[rows][None], some.targets[rows][None], self.deltas())[0]
-
-
-def _leaf(level: str, part: str) -> str:
-    return f"memory.delta.{level}.{part}"

@@ -165,18 +165,21 @@ class ContinuumMemory(nn.Module):
         found: dict[str, tuple[Change, ...]] = {}
         for level in self.level_of if self.variant == "nested" else (name,):
             own = (deltas or {}).get(level)
-            for part in self.level_of[level].written if own else ():
-                assert own is not None
-                change: Change | None = own.get(part)
+            if not own:
+                continue
+            for part in self.level_of[level].written:
                 if self.level_of[level].rank:
-                    # Where the delta is shared by all sequences, its factors stay so.
-                    inner = own[f"{part}_in"]
-                    basis = self.bases[f"{level}_{part}"]
-                    whole = (inner[:1] + basis).expand_as(inner) if is_shared(inner) else None
-                    change = own[f"{part}_out"], inner + basis if whole is None else whole
-                if change is not None:
-                    found[part] = (*found.get(part, ()), change)
+                    inner = self._from_basis(f"{level}_{part}", own[f"{part}_in"])
+                    found[part] = (*found.get(part, ()), (own[f"{part}_out"], inner))
+                elif part in own:
+                    found[part] = (*found.get(part, ()), own[part])
         return found
+
+    def _from_basis(self, name: str, inner: Tensor) -> Tensor:
+        """An inner factor [B, R, K]; where all sequences share one they still do."""
+        if is_shared(inner):
+            return (inner[:1] + self.bases[name]).expand_as(inner)
+        return inner + self.bases[name]
 
     def mlp(self, name: str) -> LevelMLP:
         """The MLP that a level writes."""

@@ -157,12 +157,8 @@ class MemoryWriter(WrittenLevels):
         faster = names[names.index(name) - 1]
         way = {part: -delta for part, delta in self.deltas(state)[faster].items()}
         leaves = self._updated(state, name, way, due, {})
-        scope = self._scope(faster)
-        for kind in ("delta", "rule"):
-            prefix = f"{scope}.{kind}.{faster}."
-            for leaf in state:
-                if leaf.startswith(prefix):
-                    leaves[leaf] = _where(due, torch.zeros_like(state[leaf]), state[leaf])
+        for leaf in self.leaves(faster, state, ("delta", "rule")):
+            leaves[leaf] = _where(due, torch.zeros_like(state[leaf]), state[leaf])
         return leaves
 
     def _updated(

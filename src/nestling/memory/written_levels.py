@@ -5,7 +5,7 @@ write changes lies in a memory state.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -15,6 +15,8 @@ from nestling.memory.continuum import ContinuumMemory
 from nestling.memory.gradients import Embed
 from nestling.memory.state import is_shared
 from nestling.rules import RULES, Rule
+
+KINDS = ("delta", "rule", "gradient", "gathered")
 
 
 class WrittenLevels(nn.Module):
@@ -160,6 +162,13 @@ class WrittenLevels(nn.Module):
             name: {part: state[f"{self._scope(name)}.delta.{name}.{part}"] for part in parts}
             for name, parts in self._shapes.items()
         }
+
+    def leaves(
+        self, name: str, state: Mapping[str, Tensor], kinds: Sequence[str] = KINDS
+    ) -> list[str]:
+        """Names of what a state holds of a level: deltas, its rule's memory, what it gathers."""
+        prefixes = tuple(f"{self._scope(name)}.{kind}.{name}." for kind in kinds)
+        return [leaf for leaf in state if f"{leaf}.".startswith(prefixes)]
 
     def reading(self, state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """The deltas as a pass over tokens is given them: nested levels as one sum.

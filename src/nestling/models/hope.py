@@ -14,7 +14,6 @@ Letters: B sequences, T tokens, N turns, L tokens of a turn, d hidden size, V vo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -22,13 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nestling.memory.gradients import Deltas
 from nestling.memory.state import MemoryState
 from nestling.memory.writer import MemoryWriter
 from nestling.models.block import Block
 from nestling.models.settings import HopeSettings
 from nestling.ops.packing import left_align, restore_order, row_mask, take_rows
-
-Deltas = Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass

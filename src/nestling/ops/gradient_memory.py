@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nestling.ops.packing import mask_rows
+from nestling.ops.packing import mask_rows, shortest
 from nestling.ops.writes import Course, Memory
 
 EPS = 1e-6
@@ -86,8 +86,8 @@ def gradient_memory_scan(
         courses = [_Course(*parts) for parts in zip(*_coefficients(log_alpha, log_mu), strict=True)]
         parts = [split(x).unbind() for x in (queries, keys, values)]
         state = _stacked(memory, log_mu is not None)
-        # From this chunk on, some sequence has too few tokens to fill it.
-        partial = int(lengths.min()) // chunk_size
+        # From this chunk on, some sequence may have too few tokens to fill it.
+        partial = shortest(lengths) // chunk_size
         reads = []
         for chunk, (q, k, v, eta) in enumerate(zip(*parts, theta.unbind(), strict=True)):
             course = courses[chunk]

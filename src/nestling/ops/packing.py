@@ -14,9 +14,14 @@ def row_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def shortest(lengths: Tensor) -> int:
+    """The least of `lengths [B]`, or 0, never too much, where a device would be waited for."""
+    return int(lengths.min()) if lengths.device.type == "cpu" else 0
+
+
 def mask_rows(x: Tensor, lengths: Tensor) -> Tensor:
     """Return `x [B, T, ...]` with zeros in the rows at or after `lengths [B]`."""
-    if (length := _agreed(lengths)) is not None and length >= x.shape[1]:
+    if shortest(lengths) >= x.shape[1]:
         return x
     return _zero_unless(row_mask(lengths, x.shape[1]), x)
 

@@ -161,12 +161,7 @@ class Journal:
 
     def notes(self) -> list[Noted]:
         """The latest value under every key, in the order in which they were told."""
-        latest: dict[str, Noted] = {}
-        for entry in self.entries():
-            for place, note in enumerate(entry.notes):
-                latest.pop(note.key, None)
-                latest[note.key] = Noted(note.key, note.value, entry.id, entry.time, place)
-        return list(latest.values())
+        return latest_notes(self.entries())
 
     def recalled(self, kind: str, margins: Mapping[str, float]) -> None:
         """Keep that keys were recalled with these margins."""
@@ -184,6 +179,7 @@ class Journal:
             tables = "SELECT name FROM sqlite_master WHERE name = 'recalls'"
             if db.execute(tables).fetchone() is None:
                 return {}
+            # Beside max() SQLite takes the other columns from the row that has it.
             rows = db.execute(
                 "SELECT key, kind, count(*), time, entry, margin, max(id) FROM recalls GROUP BY key"
             ).fetchall()
@@ -273,6 +269,16 @@ class Journal:
         if type(error) is sqlite3.DatabaseError:
             return f"{self.path} is damaged ({error}); put a copy of it back"
         return f"{self.path} cannot be used: {error}"
+
+
+def latest_notes(entries: Sequence[Entry]) -> list[Noted]:
+    """The latest value under every key, in the order in which they were told."""
+    latest: dict[str, Noted] = {}
+    for entry in entries:
+        for place, note in enumerate(entry.notes):
+            latest.pop(note.key, None)
+            latest[note.key] = Noted(note.key, note.value, entry.id, entry.time, place)
+    return list(latest.values())
 
 
 @contextmanager

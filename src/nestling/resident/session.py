@@ -22,7 +22,7 @@ from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, WriteReport, recall, restate, sentences
-from nestling.resident.journal import Head, JournalError, Noted
+from nestling.resident.journal import Head, JournalError, Noted, latest_notes
 from nestling.resident.replay import replay, write_notes
 from nestling.resident.sleep import (
     Plan,
@@ -331,12 +331,12 @@ class Resident:
         with self._lock, self._folder.lease():
             head, state = self._load()
             journal = self._folder.journal
-            entries, notes = journal.entries(), journal.notes()
+            entries = journal.entries()
             last = max((entry.id for entry in entries if entry.role == "sleep"), default=0)
             key = f"{head.sha256} {self.bundle.model_hash} {options}"
             begun = self._folder.read_sleep(key)
             plan, new, report, known = Sleep(self.bundle, state, entries).decide(
-                notes,
+                latest_notes(entries),
                 journal.recalls(),
                 last,
                 options,

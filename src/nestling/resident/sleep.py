@@ -167,6 +167,7 @@ class Sleep:
     def __init__(self, bundle: ModelBundle, state: MemoryState, entries: Sequence[Entry]) -> None:
         self.bundle, self.state = bundle, state
         self.turns = [entry for entry in entries if entry.role == "user"]
+        self._bases: dict[int, Lessons] = {}
         self.by_place = {
             (entry.id, place): note
             for entry in self.turns
@@ -185,9 +186,8 @@ class Sleep:
         ]
         if not notes:
             lessons = []
-        memory = model.writer.memory
         return Consolidation(
-            memory, self.state, plan.level, model.pair_loss, lessons, plan.consolidation
+            model.writer, self.state, plan.level, model.pair_loss, lessons, plan.consolidation
         )
 
     def run(self, plan: Plan) -> MemoryState:
@@ -223,6 +223,7 @@ class Sleep:
         model, dialogue = self.bundle.model, self.bundle.dialogue
         level = sleeping_level(self.bundle)
         every = note_lessons(model, dialogue, [Note(note.key, note.value) for note in notes])
+        index = {(note.entry, note.place): i for i, note in enumerate(notes)}
         before = margins(model, every, self.state, len(notes)).tolist()
         if plan is None:
             chosen = choose(notes, before, recalls, last_sleep, options.budget)
@@ -232,53 +233,32 @@ class Sleep:
         dreamed = dreamed_keys([note.key for note in self._all()], 64, seed=-1)
         unasked = [key for key in dreamed if key not in trained] or dreamed
         unknown = unknown_lessons(model, dialogue, unasked)
-        base = self._base(plan.base_turns)
         attempt = 1
         while True:
-            consolidation = self.consolidation(plan)
-            if resume is not None:
-                consolidation.load_state_dict(resume)
-                resume = None
-            every_steps = plan.consolidation.check_every
-            while consolidation.rehearse():
-                progress(consolidation.step, plan.consolidation.steps)
-                if consolidation.step % every_steps == 0:
-                    checkpoint(plan, consolidation.state_dict())
+            consolidation = self._rehearsed(plan, resume, checkpoint, progress)
             after_state = consolidation.result()
             after = margins(model, every, after_state, len(notes)).tolist()
+            rehearsed = [index[place] for place in plan.notes if place in index]
             lost = {i for i in range(len(notes)) if before[i] > 0 >= after[i]}
-            held = {(note.entry, note.place): i for i, note in enumerate(notes)}
-            missing = lost - {held[place] for place in plan.notes if place in held}
-            if not missing or attempt == ROUNDS:
+            if lost <= set(rehearsed) or attempt == ROUNDS:
                 break
-            attempt += 1
-            again = sorted({held[place] for place in plan.notes if place in held} | missing)
-            plan = self._plan(level, notes, again, options)
+            attempt, resume = attempt + 1, None
+            plan = self._plan(level, notes, sorted(lost.union(rehearsed)), options)
         recall = _share(before), _share(after)
+        base = self._base(plan.base_turns)
         losses = mean_loss(model, base, self.state), mean_loss(model, base, after_state)
-        refusal = tuple(
+        refusals = [
             _share(margins(model, unknown, state, len(unasked)).tolist())
             for state in (self.state, after_state)
-        )
-        reason = ""
-        if recall[1] < recall[0]:
-            reason = f"recall would have fallen from {recall[0]:.3f} to {recall[1]:.3f}"
-        elif losses[1] > (1 + options.base_bound) * losses[0] + 1e-3:
-            reason = (
-                f"the loss of restating would have risen from {losses[0]:.4f} to {losses[1]:.4f}, "
-                f"more than {options.base_bound:.0%}"
-            )
-        elif not all(bool(leaf.isfinite().all()) for leaf in after_state.values()):
-            reason = "the memory would have held numbers that are not finite"
-        places = {(note.entry, note.place): i for i, note in enumerate(notes)}
-        rehearsed = [places[place] for place in plan.notes if place in places]
+        ]
+        reason = _objection(recall, losses, after_state, options)
         report = SleepReport(
             level=level,
             rehearsed=len(rehearsed),
             new=sum(notes[i].entry > last_sleep for i in rehearsed),
             steps=consolidation.step,
             recall=recall,
-            refusal=(refusal[0], refusal[1]),
+            refusal=(refusals[0], refusals[1]),
             base=losses,
             kept=not reason,
             reason=reason,
@@ -286,6 +266,23 @@ class Sleep:
         )
         state = self.state if reason else after_state
         return plan, state, report, {notes[i].key: after[i] for i in rehearsed}
+
+    def _rehearsed(
+        self,
+        plan: Plan,
+        resume: Mapping[str, Tensor] | None,
+        checkpoint: Callable[[Plan, Mapping[str, Tensor]], None],
+        progress: Callable[[int, int], None],
+    ) -> Consolidation:
+        """The rehearsal of a plan, from where it was, to its end."""
+        consolidation, chosen = self.consolidation(plan), plan.consolidation
+        if resume is not None:
+            consolidation.load_state_dict(resume)
+        while consolidation.rehearse():
+            progress(consolidation.step, chosen.steps)
+            if consolidation.step % chosen.check_every == 0:
+                checkpoint(plan, consolidation.state_dict())
+        return consolidation
 
     def _plan(
         self, level: str, notes: Sequence[Noted], chosen: Sequence[int], options: SleepOptions
@@ -299,11 +296,33 @@ class Sleep:
         return dreamed_keys(told, max(64, plan.dreamed * rehearsed), plan.consolidation.seed)
 
     def _base(self, turns: int) -> Lessons:
-        last = [(entry.text, entry.notes) for entry in self.turns[-turns:]]
-        return restating_lessons(self.bundle.model, self.bundle.dialogue, last)
+        """How the last turns are restated; read once."""
+        if turns not in self._bases:
+            last = [(entry.text, entry.notes) for entry in self.turns[-turns:]]
+            self._bases[turns] = restating_lessons(self.bundle.model, self.bundle.dialogue, last)
+        return self._bases[turns]
 
     def _all(self) -> list[Note]:
         return list(self.by_place.values())
+
+
+def _objection(
+    recall: tuple[float, float],
+    losses: tuple[float, float],
+    after: MemoryState,
+    options: SleepOptions,
+) -> str:
+    """Why a sleep is taken back; empty if it is kept."""
+    if recall[1] < recall[0]:
+        return f"recall would have fallen from {recall[0]:.3f} to {recall[1]:.3f}"
+    if losses[1] > (1 + options.base_bound) * losses[0] + 1e-3:
+        return (
+            f"the loss of restating would have risen from {losses[0]:.4f} to {losses[1]:.4f}, "
+            f"more than {options.base_bound:.0%}"
+        )
+    if not all(bool(leaf.isfinite().all()) for leaf in after.values()):
+        return "the memory would have held numbers that are not finite"
+    return ""
 
 
 def strengths(
