@@ -48,6 +48,7 @@ from nestling.ops.passage import (
     Gates,
     Passage,
     Scheme,
+    TokenPassage,
     rates,
     read_tokens,
     unit_norm,
@@ -99,7 +100,9 @@ def self_modifying_scan(
         anchor, now = _anchor_and_decaying(initial, state, batch, gates, scheme)
         written = scheme.written(initial[0].shape[1], inputs.device)
         factored = len(initial) == 1 and scheme.delta and gates.mu_weight is None
-        kind = FactoredPassage if factored else Passage
+        kind = Passage
+        if factored:
+            kind = TokenPassage if step == 1 else FactoredPassage
         kept, snapshot = now, anchor
         reads = []
         for place, (u, q) in enumerate(zip(split(inputs), split(queries), strict=True)):
