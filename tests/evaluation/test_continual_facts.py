@@ -5,10 +5,11 @@ import importlib.util
 import pytest
 import torch
 
-from nestling.evaluation import continual_facts, fact_learners
+from nestling.evaluation import continual_facts, fact_baselines, fact_learners
 from nestling.evaluation.continual_facts import Course, live, measure_continual_facts, transfer
 from nestling.evaluation.continual_tables import continual_facts_table
-from nestling.evaluation.fact_learners import METHODS, HopeLearner, graded, with_levels
+from nestling.evaluation.fact_learners import HopeLearner, graded, with_levels
+from nestling.evaluation.fact_methods import METHODS
 from nestling.evaluation.fact_stream import Query, Stream, StreamSize, Turn, draw_stream
 from nestling.models.dialogue import Note
 from nestling.resident.sleep import SleepOptions
@@ -68,7 +69,7 @@ def test_every_method_lives_through_a_stream(name, tiny_bundle):
 
 @pytest.mark.parametrize("name", ["fine-tuning", "fine-tuning, replay", "fine-tuning, all weights"])
 def test_what_was_trained_until_it_was_sure_is_recalled(name, tiny_bundle, monkeypatch):
-    monkeypatch.setattr(fact_learners, "STEPS", 400)
+    monkeypatch.setattr(fact_baselines, "STEPS", 400)
     stream = make_stream()
     method = METHODS[name]
     learner = method.make(tiny_bundle, **{**method.settings[0], "rate": 0.01})

@@ -18,16 +18,18 @@ have a `metric` and its `value`:
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nestling.evaluation.fact_learners import METHODS, Learner
+from nestling.evaluation.fact_learners import Learner
+from nestling.evaluation.fact_methods import METHODS
 from nestling.evaluation.fact_stream import Query, Stream, StreamSize, draw_stream
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
+from nestling.evaluation.speed import timed
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.rehearsal import mean_loss, restating_lessons
 
@@ -110,22 +112,16 @@ def live(learner: Learner, stream: Stream, bundle: ModelBundle) -> Row:
     ages: dict[tuple[int, int], list[bool]] = {age: [] for age in AGES}
     matrix: list[list[float]] = []
     for place, turn in enumerate(stream.turns):
-        start = time.perf_counter()
-        learner.tell(turn)
+        spent += timed(partial(learner.tell, turn), "cpu")
         ends = (place + 1) % size.turns == 0
-        if (place + 1) % EVERY == 0 and not ends:
-            spent += time.perf_counter() - start
-            _ask_by_age(learner, stream, place, ages)
-            start = time.perf_counter()
         if ends:
             # What was told last is asked before a sleep as well as after it.
-            spent += time.perf_counter() - start
             _ask_by_age(learner, stream, place, ages, newest=True)
-            start = time.perf_counter()
-            learner.end_session()
-        spent += time.perf_counter() - start
+            spent += timed(learner.end_session, "cpu")
+        if not ends and (place + 1) % EVERY:
+            continue
+        right = _ask_by_age(learner, stream, place, ages)
         if ends:
-            right = _ask_by_age(learner, stream, place, ages)
             matrix.append(
                 [
                     round(statistics.fmean(right[j]), 4) if right[j] else 0.0

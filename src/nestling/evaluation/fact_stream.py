@@ -79,7 +79,7 @@ def draw_stream(bundle: ModelBundle, size: StreamSize, seed: int) -> Stream:
     source = FactSource(rng, values="held_out")
     facts = source.facts(size.sessions * size.facts)
     said: list[tuple[str, Fact | None]] = []
-    changes: dict[str, tuple[Fact, Fact, int]] = {}
+    changes: dict[str, tuple[Fact, Fact]] = {}
     told_at: dict[str, int] = {}
     for session in range(size.sessions):
         new = facts[session * size.facts : (session + 1) * size.facts]
@@ -87,14 +87,12 @@ def draw_stream(bundle: ModelBundle, size: StreamSize, seed: int) -> Stream:
         lines: list[tuple[str, Fact | None]] = [(source.telling([f]).text, f) for f in new]
         for old in rng.sample(before, min(size.changes, len(before))):
             fact = other_value(source, old)
-            changes[fact.key] = old, fact, 0
+            changes[fact.key] = old, fact
             lines.append((source.update(fact, old.value).text, fact))
         lines += [(source.small_talk().text, None) for _ in range(size.turns - len(lines))]
         rng.shuffle(lines)
         for text, fact in lines:
-            if fact is not None and fact.key in changes:
-                changes[fact.key] = (*changes[fact.key][:2], len(said))
-            elif fact is not None:
+            if fact is not None:
                 told_at[fact.key] = len(said)
             said.append((text, fact))
     other = source.facts(48)
@@ -108,7 +106,8 @@ def draw_stream(bundle: ModelBundle, size: StreamSize, seed: int) -> Stream:
     same = [fact for fact in facts if fact.key not in changes]
     told = [(source.question(fact).text, fact.value, told_at[fact.key], None) for fact in same]
     changed = [
-        (source.question(new).text, new.value, at, old.value) for old, new, at in changes.values()
+        (source.question(new).text, new.value, told_at[new.key], old.value)
+        for old, new in changes.values()
     ]
     absent = source.absent_keys([*facts, *other], size.never_told)
     never = [(source.question(key).text, None, -1, None) for key in absent]

@@ -114,7 +114,7 @@ def measure_level_cost(
         for name, (settings, _, _) in known.items():
             torch.manual_seed(0)
             models[name] = Hope(settings).eval()
-        # In pieces of a period and no state of before: what is timed is reading and writing.
+        # Every round reads the same ids from an empty state.
         seconds: dict[str, list[float]] = {name: [] for name in known}
         with torch.no_grad():
             for turn in range(course.rounds + 1):

@@ -9,7 +9,7 @@ from functools import partial
 from nestling.evaluation import (
     ablation,
     continual_facts,
-    fact_learners,
+    fact_methods,
     formal_languages,
     language_modeling,
     long_context,
@@ -98,7 +98,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "no published numbers; [L] Section 7 claims that more levels forget less",
         "the embedded model, 12 sessions of 100 turns: 360 facts, 44 changes, small talk",
         "about 2 hours of one core for 3 seeds",
-        tuple(fact_learners.METHODS),
+        tuple(fact_methods.METHODS),
         continual_facts.measure_continual_facts,
     ),
     "ablation": Reproduction(

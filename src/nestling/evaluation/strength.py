@@ -10,12 +10,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nestling.evaluation.continual_facts import EVERY
 from nestling.evaluation.fact_learners import HopeLearner
 from nestling.evaluation.fact_stream import Query, StreamSize, draw_stream
 from nestling.evaluation.rows import Progress, Row
 from nestling.models.bundle import load_bundle
-
-EVERY = 50
 
 
 def measure_strength(

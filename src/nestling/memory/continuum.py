@@ -209,7 +209,10 @@ def check_variant(variant: str, levels: Sequence[Level]) -> None:
         raise ValueError(f"continuum is one of {get_args(Variant)}, got {variant!r}")
     if variant != "nested":
         return
-    first = levels[0] if levels else None
+    if len(levels) > 1 and not levels[0].is_written:
+        raise ValueError(
+            f"the first of several nested levels is written; '{levels[0].name}' is not"
+        )
     for faster, level in pairwise(levels):
         grows = level.source == "sleep" or 0 < faster.period < level.period
         alike = (level.written, level.rank) == (levels[0].written, levels[0].rank)
@@ -223,5 +226,3 @@ def check_variant(variant: str, levels: Sequence[Level]) -> None:
             raise ValueError(f"'{faster.name}' is written in sleep and must be the last level")
         if level.rank:
             raise ValueError("nested levels hand over full deltas: set rank to 0")
-    if len(levels) > 1 and first is not None and not first.is_written:
-        raise ValueError(f"the first of several nested levels is written; '{first.name}' is not")

@@ -251,7 +251,7 @@ def learn_notes(
         pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
         losses = model.pair_loss(*pairs, before)[0].tolist()
         writes = 1
-        while writes < attempts and _doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
+        while writes < attempts and doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
             _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
             writes += 1
         norms = _change(before, model.writer.deltas(new))
@@ -283,7 +283,8 @@ def _change(before: Deltas, after: Deltas) -> dict[str, float]:
     }
 
 
-def _doubtful(losses: Tensor) -> bool:
+def doubtful(losses: Tensor) -> bool:
+    """Whether some token of a note is not yet sure enough, by its losses, to stop writing it."""
     return bool((losses > -math.log(SURE)).any())
 
 
