@@ -9,8 +9,8 @@ Tokens of a chunk that is not full yet wait in the state: where the input is spl
 - **TTT** (linear, mlp): `M(z) = z + layer norm of the memory`, plain gradient descent.
 - **Titans** (LMM): `M(z) = z + the memory`, with momentum and forgetting, all gates from the token.
 
-The rate is at most 1 / chunk_size: a chunk makes all of its steps from one state, and larger ones
-overshoot. The memories start from a learned value; forgetting leads to zero, as in the papers.
+The rate is at most 1 / chunk_size, with a momentum mu (1 - mu) / chunk_size: a chunk makes all of
+its steps from one state, and larger ones overshoot. The memories start from a learned value; forgetting leads to zero, as in the papers.
 """
 
 from __future__ import annotations
@@ -193,7 +193,10 @@ class GradientMemory(nn.Module):
         theta = logits[:, :, 0].sigmoid() / self.chunk_size
         if self.GATES == 1:
             return Gates(theta)
-        return Gates(theta, -F.softplus(logits[:, :, 1]), F.logsigmoid(logits[:, :, 2]))
+        mu = logits[:, :, 2]
+        # With momentum a gradient counts 1 / (1 - mu) times in the end.
+        theta = theta * (-mu).sigmoid()
+        return Gates(theta, -F.softplus(logits[:, :, 1]), F.logsigmoid(mu))
 
     def _output(self, x: Tensor, reads: Tensor) -> Tensor:
         return self.out(self.read_norm(reads.to(x.dtype)).flatten(2) * F.silu(self.gate(x)))
