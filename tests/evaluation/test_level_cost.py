@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from nestling.evaluation import fact_learners, strength
-from nestling.evaluation.continual_tables import level_cost_table, strength_table
-from nestling.evaluation.fact_stream import Query, Stream, StreamSize, Turn
+from nestling.evaluation.continual import fact_learners, strength
+from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, Turn
+from nestling.evaluation.continual.strength import measure_strength
+from nestling.evaluation.continual.tables import level_cost_table, strength_table
 from nestling.evaluation.level_cost import Course, kinds, measure_level_cost
-from nestling.evaluation.strength import measure_strength
 from nestling.models.dialogue import Note
 from nestling.resident.sleep import SleepOptions
 

@@ -154,7 +154,7 @@ def level_cost(
 def strength(seeds: Seeds = 3, model: Model = None, out: Out = Path("results")) -> None:
     """How well the first facts are known as others follow, with and without sleep."""
     with clear_errors():
-        from nestling.evaluation.strength import measure_strength
+        from nestling.evaluation.continual.strength import measure_strength
 
         measure(
             "strength",

@@ -8,14 +8,13 @@ from functools import partial
 
 from nestling.evaluation import (
     ablation,
-    continual_facts,
-    fact_methods,
     formal_languages,
     language_modeling,
     long_context,
     mad,
     mqar,
 )
+from nestling.evaluation.continual import benchmark, fact_methods, facts, methods
 from nestling.evaluation.rows import Row
 from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
@@ -39,6 +38,7 @@ class Reproduction:
     needs_data: bool = False
 
 
+_CONTINUAL = "a model of 1.1M parameters trained on 384,000 tokens of WikiText-2"
 REPRODUCTIONS: dict[str, Reproduction] = {
     "formal_languages": Reproduction(
         "Formal languages",
@@ -99,7 +99,43 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "the embedded model, 12 sessions of 100 turns: 360 facts, 44 changes, small talk",
         "about 2 hours of one core for 3 seeds",
         tuple(fact_methods.METHODS),
-        continual_facts.measure_continual_facts,
+        facts.measure_continual_facts,
+    ),
+    "continual_domains": Reproduction(
+        "Domains one after the other",
+        "no published numbers; [L] Section 7 claims that more levels forget less",
+        f"{_CONTINUAL}; 82,000 tokens each of six kinds of books in four languages",
+        "about 3 hours of one core for 3 seeds",
+        tuple(methods.METHODS),
+        partial(benchmark.measure_continual, streams=("domains",)),
+        needs_data=True,
+    ),
+    "continual_clinc150": Reproduction(
+        "Classes one after the other, CLINC150",
+        "[L] Figure 6",
+        f"{_CONTINUAL}; ten domains of 15 intents, 42 texts of each",
+        "about 2 hours of one core for 3 seeds",
+        tuple(methods.METHODS),
+        partial(benchmark.measure_continual, streams=("clinc150",)),
+        needs_data=True,
+    ),
+    "continual_dbpedia": Reproduction(
+        "Classes one after the other, DBpedia",
+        "[L] Figure 6",
+        f"{_CONTINUAL}; 14 classes of articles, two at a time",
+        "about 3 hours of one core for 3 seeds",
+        tuple(methods.METHODS),
+        partial(benchmark.measure_continual, streams=("dbpedia",)),
+        needs_data=True,
+    ),
+    "continual_languages": Reproduction(
+        "Languages one after the other",
+        "[L] Figure 8, there from Manchu and Kalamang into English",
+        f"{_CONTINUAL}; 640 verses from English into Basque, as many into Swahili",
+        "about 1 hour of one core for 3 seeds",
+        tuple(methods.METHODS),
+        partial(benchmark.measure_continual, streams=("languages",)),
+        needs_data=True,
     ),
     "ablation": Reproduction(
         "Hope without its parts",

@@ -10,7 +10,8 @@ Tokens of a chunk that is not full yet wait in the state: where the input is spl
 - **Titans** (LMM): `M(z) = z + the memory`, with momentum and forgetting, all gates from the token.
 
 The rate is at most 1 / chunk_size, with a momentum mu (1 - mu) / chunk_size: a chunk makes all of
-its steps from one state, and larger ones overshoot. The memories start from a learned value; forgetting leads to zero, as in the papers.
+its steps from one state, and larger ones overshoot. The memories start from a learned value;
+forgetting leads to zero, as in the papers.
 """
 
 from __future__ import annotations

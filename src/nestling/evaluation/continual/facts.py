@@ -24,9 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nestling.evaluation.fact_learners import Learner
-from nestling.evaluation.fact_methods import METHODS
-from nestling.evaluation.fact_stream import Query, Stream, StreamSize, draw_stream
+from nestling.evaluation.continual.fact_learners import Learner
+from nestling.evaluation.continual.fact_methods import METHODS
+from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, draw_stream
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed

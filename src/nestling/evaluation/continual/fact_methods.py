@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nestling.evaluation.fact_baselines import (
+from nestling.evaluation.continual.fact_baselines import (
     FineTuning,
     FineTuningAll,
     InContext,
     LoRAPerSession,
     Retrieval,
 )
-from nestling.evaluation.fact_learners import Frozen, HopeLearner, Learner
+from nestling.evaluation.continual.fact_learners import Frozen, HopeLearner, Learner
 from nestling.models.bundle import ModelBundle
 
 REPLAYED = 8

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from nestling.evaluation.fact_stream import Query, Turn
+from nestling.evaluation.continual.fact_stream import Query, Turn
 from nestling.memory.consolidation import Lessons
 from nestling.memory.level import Level
 from nestling.memory.state import MemoryState

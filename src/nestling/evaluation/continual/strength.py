@@ -10,9 +10,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nestling.evaluation.continual_facts import EVERY
-from nestling.evaluation.fact_learners import HopeLearner
-from nestling.evaluation.fact_stream import Query, StreamSize, draw_stream
+from nestling.evaluation.continual.fact_learners import HopeLearner
+from nestling.evaluation.continual.fact_stream import Query, StreamSize, draw_stream
+from nestling.evaluation.continual.facts import EVERY
 from nestling.evaluation.rows import Progress, Row
 from nestling.models.bundle import load_bundle
 

@@ -5,12 +5,12 @@ import importlib.util
 import pytest
 import torch
 
-from nestling.evaluation import continual_facts, fact_baselines, fact_learners
-from nestling.evaluation.continual_facts import Course, live, measure_continual_facts, transfer
-from nestling.evaluation.continual_tables import continual_facts_table
-from nestling.evaluation.fact_learners import HopeLearner, graded, with_levels
-from nestling.evaluation.fact_methods import METHODS
-from nestling.evaluation.fact_stream import Query, Stream, StreamSize, Turn, draw_stream
+from nestling.evaluation.continual import fact_baselines, fact_learners, facts
+from nestling.evaluation.continual.fact_learners import HopeLearner, graded, with_levels
+from nestling.evaluation.continual.fact_methods import METHODS
+from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, Turn, draw_stream
+from nestling.evaluation.continual.facts import Course, live, measure_continual_facts, transfer
+from nestling.evaluation.continual.tables import continual_facts_table
 from nestling.models.dialogue import Note
 from nestling.resident.sleep import SleepOptions
 
@@ -152,11 +152,11 @@ def test_too_many_facts_for_the_turns_are_refused():
 
 
 def test_the_best_setting_is_taken_and_runs_are_kept(tiny_bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(continual_facts, "load_bundle", lambda model: tiny_bundle)
-    monkeypatch.setattr(continual_facts, "draw_stream", lambda *_: make_stream())
+    monkeypatch.setattr(facts, "load_bundle", lambda model: tiny_bundle)
+    monkeypatch.setattr(facts, "draw_stream", lambda *_: make_stream())
     lived = []
-    real = continual_facts.live
-    monkeypatch.setattr(continual_facts, "live", lambda *a: lived.append(a) or real(*a))
+    real = facts.live
+    monkeypatch.setattr(facts, "live", lambda *a: lived.append(a) or real(*a))
 
     def rows():
         return list(

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from nestling.evaluation.fact_learners import ByMargin, with_levels
-from nestling.evaluation.fact_stream import Query, Turn
+from nestling.evaluation.continual.fact_learners import ByMargin, with_levels
+from nestling.evaluation.continual.fact_stream import Query, Turn
 from nestling.memory.consolidation import Lessons
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle

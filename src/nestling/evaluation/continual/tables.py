@@ -60,6 +60,49 @@ def continual_facts_table(rows: Sequence[Row]) -> str:
     return markdown_table(headers, lines, "lr" + "r" * (len(headers) - 2))
 
 
+def _stream_table(rows: Sequence[Row]) -> str:
+    """One line per method: what is known in the end, what was lost, what it costs."""
+    judged = rows[0]["judged"]
+    metrics = ("average", "anytime", "newest", "forgetting", "backward transfer")
+    if judged == "loss":
+        metrics += ("forward transfer",)
+    lines = []
+    for (method,), of_method in group_rows(rows, "method").items():
+        found = group_rows(of_method, "metric")
+
+        def of(metric: str, found: dict = found) -> list[float]:
+            return column_values(found.get((metric,), []), "value")
+
+        pairs = zip(of("base loss"), of("base loss after"), strict=True)
+        rise = statistics.fmean(after - before for before, after in pairs)
+        lines.append(
+            (
+                method,
+                of_method[0]["setting"],
+                seeds_of(of_method),
+                *(mean_range(of(metric)) for metric in metrics),
+                f"{rise:+.3f}",
+                f"{statistics.fmean(of('seconds')):,.0f}",
+                f"{statistics.fmean(of('bytes')) / 1000:,.0f}",
+            )
+        )
+    named = {"average": f"average {judged}", "anytime": f"anytime {judged}"}
+    headers = (
+        "method",
+        "setting",
+        "seeds",
+        *(named.get(metric, metric) for metric in metrics),
+        "base loss, nats",
+        "seconds",
+        "kB kept",
+    )
+    return markdown_table(headers, lines, "llr" + "r" * (len(headers) - 3))
+
+
+for _name in ("domains", "clinc150", "dbpedia", "languages"):
+    table(f"continual_{_name}")(_stream_table)
+
+
 @table("level_cost")
 def level_cost_table(rows: Sequence[Row]) -> str:
     """One line per kind of levels: milliseconds, and the ratio to what it is compared with."""

@@ -1,0 +1,296 @@
+"""Life in streams of tasks: who still can do in the end what came in the beginning?
+
+After every task all tests of the tasks so far are taken, and nobody learns from them. Rows have a
+`metric` and its `value`; a score is an accuracy or, where text is predicted, a loss in nats:
+
+- `R[i, j]`: score on task j after task i;
+- `average`: mean of the last row of R; `anytime`: mean over i of the mean of R[i, j <= i];
+- `backward transfer`: mean over j of what the score on task j has gained from R[j, j] to the end;
+- `forgetting`: mean over j < last of what it has lost since its best;
+- `forward transfer`: mean over j > 0 of what it had gained on task j, before that was learned, over
+  the model of the beginning (where text is predicted; a class that never came cannot be known);
+- `newest`: mean over j of R[j, j], what was learned when it was learned;
+- `base loss`, `base loss after`: of held-out text of the kind the model was first trained on;
+- `seconds`: of learning, nights included; `bytes`: of what is kept beside the first model.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+
+from nestling.evaluation.continual.learners import Learner
+from nestling.evaluation.continual.methods import METHODS
+from nestling.evaluation.continual.streams import (
+    STREAMS,
+    VOCABULARY,
+    Stream,
+    StreamSize,
+    Texts,
+    in_lots,
+)
+from nestling.evaluation.finished import Finished
+from nestling.evaluation.rows import Progress, Row
+from nestling.evaluation.speed import timed
+from nestling.evaluation.steps import take_step
+from nestling.memory.level import Level
+from nestling.models.hope import Hope
+from nestling.models.settings import HopeSettings
+from nestling.training.passages import Passages, mean_loss
+
+_STATIC = (Level(period=0),)
+
+
+@dataclass(frozen=True)
+class Course:
+    """The size of the benchmark.
+
+    Args:
+        width, layers, heads: of the model, a Hope with attention whose levels are its weights.
+        batch: passages of a lot, which is a step.
+        day: lots between two nights.
+        base_rate: learning rate of the first training, on WikiText-2.
+    """
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    batch: int = 8
+    day: int = 40
+    base_rate: float = 2e-3
+    size: StreamSize = field(default_factory=StreamSize)
+
+    def model(self, vocabulary: int, seed: int) -> Hope:
+        """A model with random weights."""
+        torch.manual_seed(seed)
+        return Hope(
+            HopeSettings(
+                vocab_size=vocabulary,
+                hidden_size=self.width,
+                intermediate_size=3 * self.width,
+                num_hidden_layers=self.layers,
+                num_attention_heads=self.heads,
+                mixer="attention",
+                levels=_STATIC,
+                sliding_window=2 * self.size.length,
+            )
+        )
+
+
+def measure_continual(
+    data: Path,
+    *,
+    streams: Sequence[str] = tuple(STREAMS),
+    models: Sequence[str] = tuple(METHODS),
+    seeds: Sequence[int] = (0, 1, 2),
+    course: Course | None = None,
+    run_file: Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """Rows for `results/continual.json`.
+
+    Args:
+        data: folder of the datasets.
+        streams: some of `STREAMS`.
+        models: some of `METHODS`. Of several settings the best is taken, by the average on the
+            first half of a stream of another seed.
+        run_file: of finished runs; a later start goes on from it. Models of the beginning are kept
+            beside it.
+    """
+    course = course or Course()
+    finished = Finished(run_file, course)
+    texts: list[Texts] = []
+    drawn: dict[tuple[str, int], Stream] = {}
+
+    def stream_of(name: str, seed: int) -> Stream:
+        if not texts:
+            progress("training the tokenizer")
+            texts.append(Texts(data, course.size))
+        if (name, seed) not in drawn:
+            drawn[name, seed] = STREAMS[name](texts[0], seed)
+        return drawn[name, seed]
+
+    def run(stream: str, method: str, setting: dict[str, Any], seed: int, *, trial: bool) -> Row:
+        def measured() -> Row:
+            whole = stream_of(stream, seed)
+            model = begun_model(course, whole, seed, run_file, progress)
+            learner = METHODS[method].make(model, whole, seed=seed, **setting)
+            tasks = len(whole.tasks)
+            report = partial(_report, progress, f"{stream}  {method}  seed {seed}")
+            return live(learner, whole, course, (tasks + 1) // 2 if trial else tasks, seed, report)
+
+        key = {"stream": stream, "method": method, **setting, "seed": seed, "trial": trial}
+        row = finished(key, measured)
+        progress(f"{stream}  {method}  {setting}  seed {seed}  {row['summary']}")
+        return row
+
+    for stream in streams:
+        for method in models:
+            settings = METHODS[method].settings
+            chosen = settings[0]
+            if len(settings) > 1:
+                tried = [run(stream, method, some, 100, trial=True) for some in settings]
+                sign = -1 if tried[0]["judged"] == "loss" else 1
+                scores = [sign * row["summary"]["average"] for row in tried]
+                chosen = settings[scores.index(max(scores))]
+            for seed in seeds:
+                row = run(stream, method, chosen, seed, trial=False)
+                common = {
+                    "stream": stream,
+                    "method": method,
+                    "judged": row["judged"],
+                    "levels": METHODS[method].levels,
+                    "sleep": METHODS[method].sleeps,
+                    "seed": seed,
+                    "setting": ", ".join(f"{k} {v}" for k, v in chosen.items()),
+                }
+                for metric, value in row["summary"].items():
+                    yield {**common, "metric": metric, "value": value}
+                for i, line in enumerate(row["matrix"]):
+                    for j, value in enumerate(line):
+                        yield {**common, "metric": f"R[{i}, {j}]", "value": value}
+
+
+def begun_model(
+    course: Course, stream: Stream, seed: int, run_file: Path | None, progress: Progress
+) -> Hope:
+    """The model of the beginning, trained on the base text; kept beside the run file.
+
+    Classes have ids behind the words. What stands for them is drawn after the training, and so one
+    model serves all streams.
+    """
+    words = course.model(VOCABULARY, seed)
+    sizes = asdict(course)
+    place = None
+    if run_file is not None:
+        name = "-".join(str(sizes[key]) for key in ("width", "layers", "heads", "base_rate"))
+        place = run_file.parent / f"continual_base_{name}-{len(stream.base)}-{seed}.safetensors"
+    if place is not None and place.is_file():
+        load_model(words, place)
+    else:
+        train(words, stream.base, course, seed, progress)
+        if place is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = place.with_suffix(".part")
+            save_model(words, str(part))
+            part.replace(place)
+    if stream.vocabulary == VOCABULARY:
+        return words.eval()
+    model = course.model(stream.vocabulary, seed)
+    known, grown = words.state_dict(), model.state_dict()
+    for name, weight in known.items():
+        grown[name] = torch.cat([weight, grown[name][len(weight) :]]) if _by_id(name) else weight
+    model.load_state_dict(grown)
+    return model.eval()
+
+
+def _by_id(name: str) -> bool:
+    return name in ("embedding.weight", "head.weight")
+
+
+def train(model: Hope, passages: Passages, course: Course, seed: int, progress: Progress) -> None:
+    """One pass over passages, the rate rising for a tenth of it and then falling to zero."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=course.base_rate, weight_decay=0.01)
+    lots = in_lots(passages, course.batch, torch.Generator().manual_seed(seed))
+    warm = max(1, len(lots) // 10)
+    model.train()
+    for step, rows in enumerate(lots):
+        factor = min((step + 1) / warm, (len(lots) - step) / max(1, len(lots) - warm))
+        loss = mean_loss(model, passages[rows])
+        take_step(model, optimizer, loss, course.base_rate * factor)
+        if step % 100 == 0:
+            progress(f"base model, seed {seed}, step {step} of {len(lots)}, loss {loss.item():.3f}")
+
+
+def live(
+    learner: Learner,
+    stream: Stream,
+    course: Course,
+    tasks: int,
+    seed: int,
+    report: Callable[[int, list[float]], None] = lambda task, line: None,
+) -> Row:
+    """Take a learner through the first tasks of a stream: {"summary", "matrix", "judged"}."""
+    generator = torch.Generator().manual_seed(seed)
+    some, spent = stream.tasks[:tasks], 0.0
+    before = _base_loss(learner, stream)
+    first = _score_all(learner, stream, tasks, tasks)
+    matrix: list[list[float]] = []
+    for place, task in enumerate(some):
+        for step, rows in enumerate(in_lots(task.train, course.batch, generator), start=1):
+            spent += timed(partial(learner.learn, task.train[rows]), "cpu")
+            if step % course.day == 0:
+                spent += timed(learner.end_day, "cpu")
+        # What is left of the last day.
+        spent += timed(learner.end_day, "cpu") + timed(learner.end_task, "cpu")
+        matrix.append(_score_all(learner, stream, place + 1, tasks))
+        report(place, matrix[-1][: place + 1])
+    by_classes = bool(some[0].classes)
+    summary = transfer(matrix, first, rises=by_classes)
+    summary |= {
+        "base loss": round(before, 4),
+        "base loss after": round(_base_loss(learner, stream), 4),
+        "seconds": round(spent, 2),
+        "bytes": learner.nbytes,
+    }
+    lower = [line[: place + 1] for place, line in enumerate(matrix)]
+    return {
+        "summary": summary,
+        "matrix": lower,
+        "judged": "accuracy" if by_classes else "loss",
+    }
+
+
+def transfer(
+    matrix: Sequence[Sequence[float]], first: Sequence[float], *, rises: bool
+) -> dict[str, float]:
+    """What continual learning is judged by.
+
+    Args:
+        matrix: R, line i after task i, with the tasks to come where they can be judged.
+        first: the scores of the model of the beginning.
+        rises: whether a higher score is a better one.
+    """
+    sign, last, count = (1 if rises else -1), matrix[-1], len(matrix)
+    found = {
+        "average": statistics.fmean(last),
+        "anytime": statistics.fmean(
+            statistics.fmean(line[: i + 1]) for i, line in enumerate(matrix)
+        ),
+        "newest": statistics.fmean(matrix[j][j] for j in range(count)),
+    }
+    if count > 1:
+        before = range(count - 1)
+        found["backward transfer"] = statistics.fmean(
+            sign * (last[j] - matrix[j][j]) for j in before
+        )
+        found["forgetting"] = statistics.fmean(
+            max(sign * line[j] for line in matrix[j:]) - sign * last[j] for j in before
+        )
+    if count > 1 and not rises:
+        found["forward transfer"] = statistics.fmean(
+            first[j] - matrix[j - 1][j] for j in range(1, count)
+        )
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _score_all(learner: Learner, stream: Stream, learned: int, tasks: int) -> list[float]:
+    """Scores on all tasks; of classes, on those learned, among all classes learned."""
+    classes = [i for task in stream.tasks[:learned] for i in task.classes]
+    asked = stream.tasks[: learned if classes else tasks]
+    return [round(float(learner.scores(task.test, classes).mean()), 4) for task in asked]
+
+
+def _base_loss(learner: Learner, stream: Stream) -> float:
+    return float(learner.scores(stream.base_test, ()).mean())
+
+
+def _report(progress: Progress, name: str, task: int, line: list[float]) -> None:
+    progress(f"{name}  task {task}  {line}")

@@ -1,0 +1,201 @@
+"""What a method that lives through a stream does, and how Hope does it.
+
+Every method begins with the same trained model. It is given the passages of a task in lots, day by
+day, and never told which task they are of; a night follows every day.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nestling.evaluation.continual.streams import Stream
+from nestling.evaluation.steps import take_step
+from nestling.models.hope import Hope
+from nestling.training.nested_weights import NestedWeights
+from nestling.training.night import NightOptions, NightReport, sleep
+from nestling.training.passages import IGNORED, Passages, joined, losses_of, mean_loss
+
+# Passages of before that a method may keep, those of the base among them.
+ROOM = 128
+PERIODS = (8, 32, 128)
+_TOGETHER = 32
+
+
+class Learner(Protocol):
+    """What a method does with a stream."""
+
+    def learn(self, lot: Passages) -> None: ...
+
+    def end_day(self) -> None: ...
+
+    def end_task(self) -> None: ...
+
+    def scores(self, passages: Passages, classes: Sequence[int]) -> Tensor:
+        """For every passage its loss or, among classes, 1 if the right one is likeliest, else 0."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept beside the model as it was in the beginning, in bytes."""
+        ...
+
+
+class Kept:
+    """Passages of before, in a room of fixed size (reservoir sampling).
+
+    A quarter of the room is for passages of the base; of all others each stays with the same
+    probability.
+    """
+
+    def __init__(self, base: Passages, room: int, seed: int) -> None:
+        self.rng, self.room = random.Random(f"kept {seed}"), room - room // 4
+        self.base = base[slice(room // 4)]
+        self.rows: list[Passages] = []
+        self.times: list[int] = []
+        self.base_times = torch.zeros(len(self.base), dtype=torch.int64)
+        self.seen = 0
+
+    def add(self, lot: Passages) -> None:
+        for row in range(len(lot)):
+            self.seen += 1
+            place = len(self.rows) if self.seen <= self.room else self.rng.randrange(self.seen)
+            if place < self.room:
+                self.rows[place : place + 1] = [lot[slice(row, row + 1)]]
+                self.times[place : place + 1] = [0]
+
+    def all(self) -> Passages:
+        """The base's first."""
+        return joined([self.base, *self.rows])
+
+    def times_rehearsed(self) -> Tensor:
+        return torch.cat([self.base_times, torch.tensor(self.times, dtype=torch.int64)])
+
+    def rehearsed(self, times: Tensor) -> None:
+        self.base_times = times[: len(self.base)]
+        self.times = times[len(self.base) :].tolist()
+
+    @property
+    def nbytes(self) -> int:
+        """Two bytes for an id."""
+        tokens = sum(int((p.targets != IGNORED).any(0).numel()) for p in (self.base, *self.rows))
+        return 2 * tokens
+
+
+class Fixed:
+    """The model as it is; the beginning of all other methods."""
+
+    def __init__(self, model: Hope, stream: Stream, seed: int = 0) -> None:
+        self.model, self.stream, self.seed = copy.deepcopy(model), stream, seed
+
+    def learn(self, lot: Passages) -> None:
+        pass
+
+    def end_day(self) -> None:
+        pass
+
+    def end_task(self) -> None:
+        pass
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    @torch.no_grad()
+    def scores(self, passages: Passages, classes: Sequence[int]) -> Tensor:
+        if not classes:
+            return losses_of(self.model, passages)
+        found = []
+        for start in range(0, len(passages), _TOGETHER):
+            some = passages[slice(start, start + _TOGETHER)]
+            logits = self.model(some.ids).logits[some.asked][:, list(classes)]
+            likeliest = torch.tensor(list(classes))[logits.argmax(-1)]
+            found.append((likeliest == some.targets[some.asked]).float())
+        return torch.cat(found)
+
+
+class FineTuning(Fixed):
+    """AdamW on all weights, as the passages come: Hope with one level."""
+
+    def __init__(self, model: Hope, stream: Stream, rate: float, seed: int = 0) -> None:
+        super().__init__(model, stream, seed)
+        self.rate = rate
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.0)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(weight.nbytes for weight in self.model.parameters())
+
+    def learn(self, lot: Passages) -> None:
+        take_step(self.model, self.optimizer, self.loss(lot), self.rate)
+
+    def loss(self, lot: Passages) -> Tensor:
+        return mean_loss(self.model, lot)
+
+
+class HopeLearner(FineTuning):
+    """Nested levels of all weights; with `sleeps`, the slowest one is written at night alone.
+
+    Args:
+        levels: in all, the model's own weights the first of them.
+        share: how far a slower level goes when it is written awake.
+        night: how it sleeps.
+    """
+
+    def __init__(
+        self,
+        model: Hope,
+        stream: Stream,
+        rate: float,
+        levels: int,
+        seed: int = 0,
+        *,
+        sleeps: bool = False,
+        share: float = 0.5,
+        night: NightOptions | None = None,
+    ) -> None:
+        super().__init__(model, stream, rate, seed)
+        periods = (*PERIODS[: levels - 2], 0) if sleeps else PERIODS[: levels - 1]
+        self.levels = NestedWeights(self.model, periods, share)
+        self.night = (night or NightOptions()) if sleeps else None
+        self.kept = Kept(stream.base, ROOM, seed)
+        self.day: list[Passages] = []
+        self.generator = torch.Generator().manual_seed(seed)
+        self.reports: list[NightReport] = []
+
+    @property
+    def nbytes(self) -> int:
+        return self.levels.nbytes + (self.kept.nbytes if self.night else 0)
+
+    def learn(self, lot: Passages) -> None:
+        super().learn(lot)
+        self.levels.stepped()
+        if self.night:
+            self.day.append(lot)
+
+    def end_day(self) -> None:
+        if self.night is None or not self.day:
+            return
+        day, before, times = joined(self.day), self.kept.all(), self.kept.times_rehearsed()
+        self.reports.append(
+            sleep(
+                self.model,
+                self.levels,
+                day,
+                before,
+                self.kept.base,
+                times,
+                self.night,
+                self.generator,
+            )
+        )
+        self.kept.rehearsed(times)
+        self.kept.add(day)
+        self.day = []
+        # A new day begins with new momentum.
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.rate, weight_decay=0.0)

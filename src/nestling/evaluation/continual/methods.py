@@ -1,0 +1,50 @@
+"""The methods that live through streams, and the settings of which the best is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nestling.evaluation.continual.baselines import (
+    ElasticWeights,
+    InContext,
+    LoRAPerTask,
+    Replay,
+    Retrieval,
+)
+from nestling.evaluation.continual.learners import FineTuning, Fixed, HopeLearner, Learner
+
+RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a learner is made of (model, stream, seed=), and the settings that are tried."""
+
+    make: Callable[..., Learner]
+    settings: tuple[dict[str, Any], ...] = ({},)
+    levels: int = 0
+    sleeps: bool = False
+
+
+def _hope(levels: int, *, sleeps: bool) -> Method:
+    def make(*args: Any, **options: Any) -> Learner:
+        return HopeLearner(*args, rate=RATE, levels=levels, sleeps=sleeps, **options)
+
+    return Method(make, levels=levels, sleeps=sleeps)
+
+
+_AT_RATE = ({"rate": RATE},)
+METHODS: dict[str, Method] = {
+    # One level is fine-tuning.
+    "fine-tuning": Method(FineTuning, _AT_RATE, levels=1),
+    **{f"hope, levels {n}": _hope(n, sleeps=False) for n in (2, 3, 4)},
+    **{f"hope, levels {n}, sleep": _hope(n, sleeps=True) for n in (2, 3, 4)},
+    "replay": Method(Replay, _AT_RATE),
+    "ewc": Method(ElasticWeights, tuple({"rate": RATE, "anchor": a} for a in (1e2, 1e4))),
+    "lora per task": Method(LoRAPerTask, tuple({"rate": rate} for rate in (1e-3, 5e-3))),
+    "in context": Method(InContext),
+    "retrieval (bm25)": Method(Retrieval),
+    "frozen": Method(Fixed),
+}

@@ -1,0 +1,127 @@
+"""Sleep of a whole model: the day moves into the slow weights, and what was there stays.
+
+Awake, a model's weights learn the passages of a day, and on the way they lose what they knew. The
+slow level still has the weights of the evening before. In the night the model rehearses passages of
+the day by their own tokens and passages of before by what the slow level says of them: of these it
+takes, in turn, those that the day has hurt most and those that were not rehearsed for longest. Then
+all levels take the weights that the night has made. A night that leaves the model worse on what it
+must not lose is taken back: everything is as it was in the evening before.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestling.models.hope import Hope
+from nestling.training.nested_weights import NestedWeights
+from nestling.training.passages import Passages, losses_of, mean_loss
+
+# Passages of the day whose loss is told.
+_PROBED = 32
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """How a night goes.
+
+    Args:
+        steps: of rehearsal.
+        batch: passages of the day in a step, and as many of before.
+        rate: learning rate at the start; it falls to zero.
+        taught: weight of what the slow level says beside the tokens themselves.
+        bound: share by which the loss of what must not be lost may rise.
+    """
+
+    steps: int = 32
+    batch: int = 8
+    rate: float = 1e-3
+    taught: float = 1.0
+    bound: float = 0.02
+
+
+@dataclass(frozen=True)
+class NightReport:
+    """Losses of the day, of passages of before and of the base: in the evening and next morning."""
+
+    day: tuple[float, float]
+    before: tuple[float, float]
+    base: tuple[float, float]
+    kept: bool
+
+
+def sleep(
+    model: Hope,
+    levels: NestedWeights,
+    day: Passages,
+    before: Passages,
+    base: Passages,
+    rehearsed: Tensor,
+    options: NightOptions,
+    generator: torch.Generator,
+) -> NightReport:
+    """One night.
+
+    Args:
+        model: the fastest of `levels`.
+        day: what was learned since the last night.
+        before: what is kept of earlier days.
+        base: what must not be lost.
+        rehearsed: [N] for `before`, how often each was rehearsed; it is counted up.
+    """
+    teacher = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, weight in teacher.named_parameters():
+            weight.copy_(levels.slowest[name])
+    probe = day[torch.randperm(len(day), generator=generator)[:_PROBED]]
+    hurt = losses_of(model, before)
+    evening = _mean(losses_of(model, probe)), _mean(hurt), _mean(losses_of(model, base))
+    order = _most_needed(hurt - losses_of(teacher, before), rehearsed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
+    for step in range(options.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * (1 - step / options.steps)
+        rows = torch.randint(len(day), (options.batch,), generator=generator)
+        loss = mean_loss(model, day[rows])
+        if len(before):
+            places = torch.arange(step * options.batch, (step + 1) * options.batch)
+            chosen = order[places % len(order)]
+            rehearsed[chosen] += 1
+            loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
+    kept = morning[2] <= (1 + options.bound) * evening[2]
+    woken = model if kept else teacher
+    levels.settle({name: weight.detach() for name, weight in woken.named_parameters()})
+    return NightReport(*zip(evening, morning, strict=True), kept=kept)
+
+
+def _as_taught(model: Hope, teacher: Hope, passages: Passages, weight: float) -> Tensor:
+    """The loss of passages, and how far their predictions are from the teacher's."""
+    asked = passages.asked
+    logits = model(passages.ids).logits[asked]
+    with torch.no_grad():
+        wanted = teacher(passages.ids).logits[asked].log_softmax(-1)
+    apart = F.kl_div(logits.log_softmax(-1), wanted, reduction="batchmean", log_target=True)
+    return F.cross_entropy(logits, passages.targets[asked]) + weight * apart
+
+
+def _most_needed(hurt: Tensor, rehearsed: Tensor) -> Tensor:
+    """Rows in the order of rehearsal: in turn the most hurt and the least rehearsed, each once."""
+    if not len(hurt):
+        return torch.zeros(0, dtype=torch.int64)
+    by_hurt = hurt.argsort(descending=True).tolist()
+    by_rest = rehearsed.argsort(stable=True).tolist()
+    turns = [row for pair in zip(by_hurt, by_rest, strict=True) for row in pair]
+    return torch.tensor(list(dict.fromkeys(turns)))
+
+
+def _mean(losses: Tensor) -> float:
+    return float(losses.mean()) if len(losses) else 0.0

@@ -1,0 +1,108 @@
+"""Passages to train on and to be asked about: tokens, and which of them are to be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nestling.models.hope import Hope
+
+IGNORED = -100
+# Passages that are read at once where nothing is learned.
+_TOGETHER = 32
+
+
+@dataclass(frozen=True)
+class Passages:
+    """N passages of at most T tokens.
+
+    Args:
+        ids: [N, T], padded on the right with any id.
+        targets: [N, T], the token that follows, or IGNORED where it is not asked.
+    """
+
+    ids: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: Tensor | slice) -> Passages:
+        ids, targets = self.ids[rows], self.targets[rows]
+        # What stands behind the last token that is asked of any of them is not read.
+        asked = (targets != IGNORED).any(0).nonzero()
+        end = int(asked[-1]) + 1 if len(asked) else 1
+        return Passages(ids[:, :end], targets[:, :end])
+
+    @property
+    def asked(self) -> Tensor:
+        """Where something is asked, [N, T]."""
+        return self.targets != IGNORED
+
+    def given(self, row: int) -> list[int]:
+        """What a passage shows before it is first asked anything."""
+        return self.ids[row, : int(self.asked[row].int().argmax()) + 1].tolist()
+
+    def whole(self, row: int) -> list[int]:
+        """A passage with its last answer."""
+        end = int(self.asked[row].nonzero()[-1])
+        return [*self.ids[row, : end + 1].tolist(), int(self.targets[row, end])]
+
+    def behind(self, contexts: Sequence[Sequence[int]]) -> Passages:
+        """The same passages, each behind a context of its own."""
+        rows, targets = [], []
+        for place, context in enumerate(contexts):
+            rows.append(torch.cat([torch.tensor([*context], dtype=torch.int64), self.ids[place]]))
+            ignored = torch.full((len(context),), IGNORED)
+            targets.append(torch.cat([ignored, self.targets[place]]))
+        return Passages(_padded(rows, 0), _padded(targets, IGNORED))
+
+
+def joined(parts: Sequence[Passages]) -> Passages:
+    """All passages of several lots, as wide as the widest."""
+    return Passages(
+        _padded([row for part in parts for row in part.ids], 0),
+        _padded([row for part in parts for row in part.targets], IGNORED),
+    )
+
+
+def passages_of(rows: Sequence[tuple[Sequence[int], int]]) -> Passages:
+    """Passages of token ids, each asked from a place on: `(tokens, place of the first answer)`."""
+    ids = [torch.tensor(tokens[:-1]) for tokens, _ in rows]
+    targets = []
+    for tokens, first in rows:
+        row = torch.tensor(tokens[1:])
+        row[: first - 1] = IGNORED
+        targets.append(row)
+    return Passages(_padded(ids, 0), _padded(targets, IGNORED))
+
+
+def mean_loss(model: Hope, passages: Passages) -> Tensor:
+    """The loss over all that is asked."""
+    logits = model(passages.ids).logits
+    return F.cross_entropy(logits.flatten(0, 1), passages.targets.flatten(), ignore_index=IGNORED)
+
+
+@torch.no_grad()
+def losses_of(model: Hope, passages: Passages) -> Tensor:
+    """The mean loss of every passage, [N]."""
+    found = []
+    for start in range(0, len(passages), _TOGETHER):
+        some = passages[slice(start, start + _TOGETHER)]
+        logits = model(some.ids).logits
+        losses = F.cross_entropy(
+            logits.flatten(0, 1),
+            some.targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        found.append(losses.view_as(some.targets).sum(1) / some.asked.sum(1))
+    return torch.cat(found) if found else torch.zeros(0)
+
+
+def _padded(rows: Sequence[Tensor], value: int) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)

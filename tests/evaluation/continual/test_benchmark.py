@@ -1,0 +1,187 @@
+"""Every method lives through a short stream and is judged alike."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from nestling.evaluation.continual import benchmark
+from nestling.evaluation.continual.benchmark import (
+    Course,
+    begun_model,
+    live,
+    measure_continual,
+    transfer,
+)
+from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
+from nestling.evaluation.continual.methods import METHODS
+from nestling.evaluation.continual.streams import VOCABULARY, Stream, StreamSize, Task
+from nestling.evaluation.continual.tables import _stream_table
+from nestling.training.night import NightOptions
+from nestling.training.passages import passages_of
+
+torch.set_num_threads(1)
+
+SIZE = StreamSize(length=12, given=4, train=8, test=4, base=8, base_test=4)
+COURSE = Course(width=16, layers=1, heads=2, batch=4, day=1, base_rate=1e-2, size=SIZE)
+
+
+def walks(step, count, given=1):
+    """Texts that count on in steps of their own."""
+    rows = [[100 * step + (i + step * t) % 50 for t in range(10)] for i in range(count)]
+    return passages_of([(row, given) for row in rows])
+
+
+def classes(first, count, given=5):
+    """Texts of two classes; which it is, the first token says."""
+    rows = [
+        ([300 + first + i % 2, 7, 8, 9, 10, VOCABULARY + first + i % 2], given)
+        for i in range(count)
+    ]
+    return passages_of(rows)
+
+
+def make_stream(name, seed=0):
+    if name == "classes":
+        tasks = [
+            Task(f"{i}", classes(i, 8), classes(i, 4), (VOCABULARY + i, VOCABULARY + i + 1))
+            for i in (0, 2)
+        ]
+        vocabulary = VOCABULARY + 4
+    else:
+        tasks = [Task(f"{i}", walks(i, 8), walks(i, 4, given=3)) for i in (1, 2)]
+        vocabulary = VOCABULARY
+    return Stream(name, tuple(tasks), walks(3, 8), walks(3, 4), vocabulary)
+
+
+def needed(name):
+    for package, word in (("peft", "lora"), ("bm25s", "retrieval")):
+        if name.startswith(word) and importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+
+
+@pytest.mark.parametrize("kind", ["text", "classes"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_lives_through_a_stream(name, kind):
+    needed(name)
+    stream = make_stream(kind)
+    model = COURSE.model(stream.vocabulary, 0).eval()
+    before = {key: weight.clone() for key, weight in model.named_parameters()}
+    learner = METHODS[name].make(model, stream, seed=0, **METHODS[name].settings[0])
+    row = live(learner, stream, COURSE, 2, 0)
+    assert [len(line) for line in row["matrix"]] == [1, 2]
+    assert row["judged"] == ("accuracy" if kind == "classes" else "loss")
+    summary = row["summary"]
+    assert summary["average"] == pytest.approx(sum(row["matrix"][1]) / 2, abs=1e-3)
+    assert summary["seconds"] >= 0 and summary["bytes"] >= 0
+    assert ("forward transfer" in summary) == (kind == "text")
+    # The model that all begin with is not touched.
+    assert all(torch.equal(weight, before[key]) for key, weight in model.named_parameters())
+
+
+def test_a_frozen_model_neither_gains_nor_loses():
+    stream = make_stream("text")
+    learner = METHODS["frozen"].make(COURSE.model(VOCABULARY, 0).eval(), stream, seed=0)
+    row = live(learner, stream, COURSE, 2, 0)
+    summary = row["summary"]
+    assert row["matrix"][0][0] == row["matrix"][1][0]
+    assert summary["forgetting"] == summary["backward transfer"] == 0
+    assert summary["forward transfer"] == 0
+    assert summary["base loss"] == summary["base loss after"]
+
+
+def test_retrieval_knows_a_class_whose_words_it_has_seen():
+    needed("retrieval")
+    stream = make_stream("classes")
+    model = COURSE.model(stream.vocabulary, 0).eval()
+    row = live(METHODS["retrieval (bm25)"].make(model, stream, seed=0), stream, COURSE, 2, 0)
+    assert row["matrix"] == [[1.0], [1.0, 1.0]]
+
+
+def test_a_class_that_is_learned_is_known():
+    stream = make_stream("classes")
+    learner = FineTuning(COURSE.model(stream.vocabulary, 0).eval(), stream, rate=1e-2)
+    for _ in range(40):
+        learner.learn(stream.tasks[0].train)
+    assert float(learner.scores(stream.tasks[0].test, stream.tasks[0].classes).mean()) == 1.0
+
+
+def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
+    stream = make_stream("text")
+    learner = HopeLearner(
+        COURSE.model(VOCABULARY, 0).eval(),
+        stream,
+        rate=1e-3,
+        levels=3,
+        sleeps=True,
+        night=NightOptions(steps=2, batch=2),
+    )
+    assert learner.levels.periods == (8, 0)
+    live(learner, stream, COURSE, 2, 0)
+    # Two lots of every task, a night after each.
+    assert len(learner.reports) == 4
+    for level in learner.levels.slower:
+        for name, weight in learner.model.named_parameters():
+            assert torch.equal(level[name], weight)
+    assert len(learner.kept.rows) == 16
+
+
+def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
+    base = walks(3, 8)
+    kept = Kept(base, room=8, seed=0)
+    for step in range(1, 30):
+        kept.add(walks(1 + step % 2, 4))
+    assert len(kept.all()) == 8 and len(kept.base) == 2
+    assert torch.equal(kept.all().ids[:2, :9], base[:2].ids)
+    times = kept.times_rehearsed()
+    kept.rehearsed(times + 1)
+    assert kept.times_rehearsed().tolist() == [1] * 8
+
+
+def test_transfer_by_its_definitions():
+    accuracies = transfer([[0.9], [0.6, 0.8], [0.7, 0.5, 1.0]], [], rises=True)
+    assert accuracies == {
+        "average": round((0.7 + 0.5 + 1.0) / 3, 4),
+        "anytime": round((0.9 + 0.7 + 2.2 / 3) / 3, 4),
+        "newest": 0.9,
+        "backward transfer": round((-0.2 - 0.3) / 2, 4),
+        "forgetting": round((0.2 + 0.3) / 2, 4),
+    }
+    losses = transfer([[2.0, 5.0], [3.0, 4.0]], [6.0, 5.5], rises=False)
+    assert losses["backward transfer"] == -1.0 and losses["forgetting"] == 1.0
+    assert losses["forward transfer"] == 0.5
+
+
+def test_one_model_of_the_beginning_serves_all_streams(tmp_path):
+    run_file, lines = tmp_path / "runs.jsonl", []
+    text, some = make_stream("text"), make_stream("classes")
+    first = begun_model(COURSE, text, 0, run_file, lines.append)
+    trained = len(lines)
+    second = begun_model(COURSE, some, 0, run_file, lines.append)
+    assert trained and len(lines) == trained
+    assert second.embedding.num_embeddings == first.embedding.num_embeddings + 4
+    torch.testing.assert_close(second.embedding.weight[:VOCABULARY], first.embedding.weight)
+    with torch.no_grad():
+        ids = text.base_test.ids
+        torch.testing.assert_close(second(ids).logits[..., :VOCABULARY], first(ids).logits)
+
+
+def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "Texts", lambda *_: None)
+    monkeypatch.setattr(benchmark, "STREAMS", {"text": lambda _, seed: make_stream("text", seed)})
+    needed("lora")
+    options = {
+        "streams": ["text"],
+        "models": ["frozen", "lora per task"],
+        "seeds": [0, 1],
+        "course": COURSE,
+        "run_file": tmp_path / "runs.jsonl",
+    }
+    rows = list(measure_continual(tmp_path, **options))
+    assert {row["seed"] for row in rows} == {0, 1}
+    trials = [line for line in (tmp_path / "runs.jsonl").read_text().splitlines() if "true" in line]
+    assert len(trials) == len(METHODS["lora per task"].settings)
+    monkeypatch.setattr(benchmark, "live", None)
+    assert list(measure_continual(tmp_path, **options)) == rows
+    table = _stream_table(rows)
+    assert "| frozen |" in table and "| lora per task | rate " in table

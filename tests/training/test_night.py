@@ -1,0 +1,93 @@
+"""A night keeps what was there, learns the day, and is taken back where it does harm."""
+
+import copy
+
+import pytest
+import torch
+
+from nestling.training import night
+from nestling.training.nested_weights import NestedWeights
+from nestling.training.night import NightOptions, sleep
+from nestling.training.passages import mean_loss, passages_of
+
+OPTIONS = NightOptions(steps=150, batch=4, rate=5e-3)
+
+
+def walks(step, count=8, start=1):
+    """Passages that count on in steps of their own."""
+    return passages_of(
+        [([(start + i + step * t) % 19 + 1 for t in range(6)], 1) for i in range(count)]
+    )
+
+
+def train(model, passages, steps=120):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        mean_loss(model, passages).backward()
+        optimizer.step()
+
+
+@pytest.fixture
+def evening(tiny_hope):
+    """A model that knew one kind of walks, and has learned another kind over the day."""
+    model, before, day = tiny_hope, walks(1), walks(5)
+    train(model, before)
+    levels = NestedWeights(model, (0,))
+    train(model, day, steps=60)
+    return model, levels, day, before
+
+
+def run(evening, options=OPTIONS, base=None):
+    model, levels, day, before = evening
+    times = torch.zeros(len(before), dtype=torch.int64)
+    generator = torch.Generator().manual_seed(0)
+    report = sleep(model, levels, day, before, base or before, times, options, generator)
+    return report, times
+
+
+def test_a_night_brings_back_what_the_day_has_hurt_and_keeps_the_day(evening):
+    report, times = run(evening)
+    assert report.kept
+    assert report.before[1] < 0.5 * report.before[0]
+    # Knowing both kinds, one cannot tell which of them a walk of one token will be.
+    assert report.day[1] < 0.35
+    assert int(times.sum()) == OPTIONS.steps * OPTIONS.batch
+    model, levels, *_ = evening
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, levels.slowest[name])
+
+
+def test_a_harmful_night_is_taken_back_to_the_bit(evening):
+    model, levels, *_ = evening
+    slow = copy.deepcopy(levels.slowest)
+    # What must not be lost is what the night unlearns: everything it rehearses speaks against it.
+    base = passages_of([([1 + (7 * i) % 19 for i in range(6)], 1)] * 2)
+    train(model, base, steps=40)
+    report, _ = run(evening, base=base)
+    assert not report.kept and report.base[1] > report.base[0]
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, slow[name])
+
+
+def test_without_anything_of_before_the_day_alone_is_rehearsed(evening):
+    model, levels, day, before = evening
+    none = before[torch.zeros(0, dtype=torch.int64)]
+    generator = torch.Generator().manual_seed(0)
+    report = sleep(
+        model,
+        levels,
+        day,
+        none,
+        before,
+        torch.zeros(0, dtype=torch.int64),
+        NightOptions(steps=3, batch=2, bound=10.0),
+        generator,
+    )
+    assert report.kept and report.before == (0.0, 0.0)
+
+
+def test_the_most_hurt_and_the_least_rehearsed_take_turns():
+    hurt = torch.tensor([0.1, 0.9, 0.5, 0.0])
+    times = torch.tensor([0, 5, 3, 1])
+    assert night._most_needed(hurt, times).tolist() == [1, 0, 2, 3]
