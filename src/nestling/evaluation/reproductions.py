@@ -113,7 +113,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "continual_clinc150": Reproduction(
         "Classes one after the other, CLINC150",
         "[L] Figure 6",
-        f"{_CONTINUAL}; ten domains of 15 intents, 42 texts of each",
+        f"{_CONTINUAL}; ten domains of 15 intents, 80 texts of each",
         "about 2 hours of one core for 3 seeds",
         tuple(methods.METHODS),
         partial(benchmark.measure_continual, streams=("clinc150",)),
@@ -122,7 +122,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "continual_dbpedia": Reproduction(
         "Classes one after the other, DBpedia",
         "[L] Figure 6",
-        f"{_CONTINUAL}; 14 classes of articles, two at a time",
+        f"{_CONTINUAL}; 14 classes of articles, two at a time, up to 373 texts of each",
         "about 3 hours of one core for 3 seeds",
         tuple(methods.METHODS),
         partial(benchmark.measure_continual, streams=("dbpedia",)),

@@ -22,7 +22,7 @@ from nestling.training.passages import passages_of
 
 torch.set_num_threads(1)
 
-SIZE = StreamSize(length=12, given=4, train=8, test=4, base=8, base_test=4)
+SIZE = StreamSize(length=12, words=9, given=4, train=8, labelled=8, test=4, base=8, base_test=4)
 COURSE = Course(width=16, layers=1, heads=2, batch=4, day=1, base_rate=1e-2, size=SIZE)
 
 

@@ -18,7 +18,7 @@ from nestling.evaluation.continual.streams import (
 )
 from nestling.training.passages import IGNORED
 
-SIZE = StreamSize(length=12, given=4, train=6, test=4, base=8, base_test=3)
+SIZE = StreamSize(length=12, words=9, given=4, train=6, labelled=6, test=4, base=8, base_test=3)
 WORDS = ("the", "a", "sea", "whale", "house", "king", "sun", "moon", "went", "saw", "old")
 
 

@@ -50,17 +50,20 @@ class StreamSize:
     """How much there is of everything.
 
     Args:
-        length: tokens of a passage of a book, and of any other at most.
+        length: tokens of a passage of a book, and of a verse with its translation at most.
+        words: tokens of a text whose class is asked, at most.
         given: tokens of a passage of a book that are not judged.
-        train: passages of a task at most.
+        train: passages of a task at most; `labelled`: the same where classes are asked.
         test: passages of a task that are judged.
         base: passages of the text that a model is trained on first.
         base_test: passages that tell what is left of that.
     """
 
     length: int = 128
+    words: int = 64
     given: int = 16
     train: int = 640
+    labelled: int = 1200
     test: int = 60
     base: int = 3000
     base_test: int = 48
@@ -222,7 +225,7 @@ def _classes(
             own = [text for text, said in rows if said == label]
             rng.shuffle(own)
             for text in own[: max(1, count // len(some))]:
-                given = [*texts.ids(text)[: size.length - 1], texts.separator]
+                given = [*texts.ids(text)[: size.words], texts.separator]
                 found.append(([*given, ids[label]], len(given)))
         rng.shuffle(found)
         return passages_of(found)
@@ -230,7 +233,7 @@ def _classes(
     tasks = [
         Task(
             title,
-            passages(train, some, size.train),
+            passages(train, some, size.labelled),
             passages(test, some, size.test),
             tuple(ids[label] for label in some),
         )
