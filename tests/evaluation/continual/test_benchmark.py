@@ -127,12 +127,14 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
 
 
 def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
-    base = walks(3, 8)
-    kept = Kept(base, room=8, seed=0)
+    stream = make_stream("text")
+    # Passages of nine tokens: room for two of the base and six others.
+    kept = Kept(stream, room=75, seed=0)
     for step in range(1, 30):
         kept.add(walks(1 + step % 2, 4))
     assert len(kept.all()) == 8 and len(kept.base) == 2
-    assert torch.equal(kept.all().ids[:2, :9], base[:2].ids)
+    assert torch.equal(kept.all().ids[:2], stream.base[:2].ids)
+    assert kept.nbytes == 2 * 8 * 9
     times = kept.times_rehearsed()
     kept.rehearsed(times + 1)
     assert kept.times_rehearsed().tolist() == [1] * 8

@@ -21,11 +21,11 @@ _FISHER_LOTS = 16
 
 
 class Replay(FineTuning):
-    """Experience replay: with every lot as many passages of before, from a room of `ROOM`."""
+    """Experience replay: with every lot as many passages of before, from a room of tokens."""
 
     def __init__(self, model: Hope, stream: Stream, rate: float, seed: int = 0) -> None:
         super().__init__(model, stream, rate, seed)
-        self.kept = Kept(stream.base, ROOM, seed)
+        self.kept = Kept(stream, ROOM, seed)
         self.generator = torch.Generator().manual_seed(seed)
 
     @property

@@ -19,10 +19,10 @@ from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import NightOptions, NightReport, sleep
-from nestling.training.passages import IGNORED, Passages, joined, losses_of, mean_loss
+from nestling.training.passages import Passages, joined, losses_of, mean_loss
 
-# Passages of before that a method may keep, those of the base among them.
-ROOM = 128
+# Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
+ROOM = 32_768
 PERIODS = (8, 32, 128)
 _TOGETHER = 32
 
@@ -47,15 +47,16 @@ class Learner(Protocol):
 
 
 class Kept:
-    """Passages of before, in a room of fixed size (reservoir sampling).
+    """Passages of before, in a room of so many tokens (reservoir sampling).
 
-    A quarter of the room is for passages of the base; of all others each stays with the same
-    probability.
+    A quarter of the room is for passages of the base; the rest is for as many passages as there is
+    room for the longest ones, and of all that came each stays with the same probability.
     """
 
-    def __init__(self, base: Passages, room: int, seed: int) -> None:
-        self.rng, self.room = random.Random(f"kept {seed}"), room - room // 4
-        self.base = base[slice(room // 4)]
+    def __init__(self, stream: Stream, room: int, seed: int) -> None:
+        longest = max(task.train.ids.shape[1] for task in stream.tasks)
+        self.rng, self.room = random.Random(f"kept {seed}"), (room - room // 4) // longest
+        self.base = stream.base[slice(room // 4 // stream.base.ids.shape[1])]
         self.rows: list[Passages] = []
         self.times: list[int] = []
         self.base_times = torch.zeros(len(self.base), dtype=torch.int64)
@@ -83,8 +84,7 @@ class Kept:
     @property
     def nbytes(self) -> int:
         """Two bytes for an id."""
-        tokens = sum(int((p.targets != IGNORED).any(0).numel()) for p in (self.base, *self.rows))
-        return 2 * tokens
+        return 2 * sum(part.ids.numel() for part in (self.base, *self.rows))
 
 
 class Fixed:
@@ -163,7 +163,7 @@ class HopeLearner(FineTuning):
         periods = (*PERIODS[: levels - 2], 0) if sleeps else PERIODS[: levels - 1]
         self.levels = NestedWeights(self.model, periods, share)
         self.night = (night or NightOptions()) if sleeps else None
-        self.kept = Kept(stream.base, ROOM, seed)
+        self.kept = Kept(stream, ROOM, seed)
         self.day: list[Passages] = []
         self.generator = torch.Generator().manual_seed(seed)
         self.reports: list[NightReport] = []
