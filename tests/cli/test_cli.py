@@ -135,13 +135,32 @@ def test_a_memory_sleeps_and_shows_its_strength(run):
     assert "my dog" in shown and "Pixel" in shown
 
 
+def test_a_turn_is_logged_forgotten_and_undone(run, tmp_path):
+    run("teach", "--memory", "alice", DOG, SMALL_TALK)
+    logged = lines(run("memory", "log", "alice", "--json"))
+    assert [entry["text"] for entry in logged] == [DOG, SMALL_TALK]
+    assert logged[0]["notes"] == [{"key": "my dog", "value": "Pixel"}]
+    assert DOG in run("memory", "log", "alice").stdout
+    kept = run("memory", "forget", "alice", "my dog", stdin="n\n", code=1)
+    assert "cannot be brought back" in kept.stdout
+    forgotten = run("memory", "forget", "alice", "my dog", "--yes").stdout
+    assert forgotten == "Forgot my dog: 1 turn, 1 note.\n"
+    shown = run("memory", "log", "alice").stdout
+    assert "(forgotten)" in shown and "Pixel" not in shown
+    assert run("memory", "undo", "alice").stdout == "Forgot the last turn: 1 turn, 0 notes.\n"
+    files = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not any(word in content for content in files for word in (b"Pixel", b"weather"))
+    assert "no turn 1" in run("memory", "forget", "alice", "1", "--yes", code=1).stderr
+    assert "nothing that could be undone" in run("memory", "undo", "alice", code=1).stderr
+
+
 def test_a_memory_without_notes_has_nothing_to_rehearse(run):
     run("teach", "Lovely weather today.", "--memory", "alice")
     assert "alice has nothing to rehearse." in run("memory", "sleep", "alice").stdout
     assert "alice has noted nothing yet." in run("memory", "strength", "alice").stdout
 
 
-@pytest.mark.parametrize("command", ["show", "strength", "sleep", "rm", "rebuild"])
+@pytest.mark.parametrize("command", ["show", "log", "strength", "sleep", "undo", "rm", "rebuild"])
 def test_a_memory_that_is_not_there_is_named(run, command):
     assert "no memory called 'bob'" in run("memory", command, "bob", code=1).stderr
 

@@ -1,13 +1,17 @@
-"""`nestling memory list | show | strength | sleep | rm | rebuild`."""
+"""`nestling memory list | show | log | strength | sleep | forget | undo | rm | rebuild`."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nestling.cli.common import AsJson, Home, Model, clear_errors, open_memory, print_json
+
+if TYPE_CHECKING:
+    from nestling.resident.journal import Entry
+    from nestling.resident.session import Forgotten
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
 
@@ -132,6 +136,82 @@ def _progress(done: int, steps: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\rsleeping: step {done} of at most {steps}\033[K\r")
         sys.stderr.flush()
+
+
+@group.command()
+def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Show the journal of a memory: every turn, with what was noted of it."""
+    from nestling.resident.store import MemoryFolder
+
+    with clear_errors():
+        folder = MemoryFolder(name, home)
+        folder.require()
+        entries = folder.journal.entries()
+    if as_json:
+        for entry in entries:
+            print_json({**vars(entry), "notes": [vars(note) for note in entry.notes]})
+    elif entries:
+        _print_table(
+            ("turn", "time", "said", "noted"),
+            [
+                (entry.id, entry.time[:16].replace("T", " "), _said(entry), _noted(entry))
+                for entry in entries
+            ],
+        )
+    else:
+        typer.echo(f"{name} was told nothing yet.")
+
+
+def _said(entry: Entry) -> str:
+    if entry.role == "user":
+        return entry.text or "(its words were forgotten)"
+    return f"({entry.role})"
+
+
+def _noted(entry: Entry) -> str:
+    return "; ".join(f"{note.key} = {note.value}" for note in entry.notes)
+
+
+@group.command()
+def forget(
+    name: Name,
+    items: Annotated[
+        list[str],
+        typer.Argument(metavar="ITEM...", help="Turns by number, or keys such as 'my dog'."),
+    ],
+    home: Home = None,
+    model: Model = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget turns or keys as if they had never been told, in the weights and in all files."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        if not yes:
+            typer.confirm(f"Forget {', '.join(items)}? It cannot be brought back.", abort=True)
+        for item in items:
+            forgotten = resident.forget(int(item) if item.isdecimal() else item)
+            _tell_forgotten(item, forgotten, as_json=as_json)
+
+
+@group.command()
+def undo(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
+    """Forget the last turn as if it had never been told."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        _tell_forgotten("the last turn", resident.undo(), as_json=as_json)
+
+
+def _tell_forgotten(item: str, forgotten: Forgotten, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"item": item, **vars(forgotten)})
+        return
+    turns = "1 turn" if forgotten.entries == 1 else f"{forgotten.entries} turns"
+    notes = "1 note" if forgotten.notes == 1 else f"{forgotten.notes} notes"
+    typer.echo(f"Forgot {item}: {turns}, {notes}.")
+    if not forgotten.scrubbed:
+        typer.echo(
+            "Another process is reading the journal, so its file may still hold the words; they go "
+            "with the next write."
+        )
 
 
 @group.command("rm")

@@ -4,11 +4,13 @@ A memory is `M(z) = z + N(W z)` or, with two matrices, `M(z) = z + N(W_1 silu(W_
 identity or a layer norm. Gradients are those at the state S where the token's chunk starts:
 
     g_t = grad of 1/2 |M_S(k_t) - v_t|^2
-    S_t = mu_t S_{t-1} - theta_t g_t          W_t = alpha_t W_{t-1} + S_t          y_t = M_t(q_t)
+    S_t = mu_t S_{t-1} - theta'_t g_t          W_t = alpha_t W_{t-1} + S_t         y_t = M_t(q_t)
 
-for every matrix W. TTT has alpha = 1 and no momentum (mu = 0). Each gradient is an outer product
-`e_t z_t^T`, so a chunk is a few products (`nestling.ops.writes`, without the delta decay).
-`gradient_memory_scan` does that; `gradient_memory_loop` is the specification, token by token.
+for every matrix W, with theta'_t = theta_t / max(1, |z_t|^2), z_t what the matrix is given at k_t:
+without that (ours), steps in the second matrix overshoot as soon as the first has grown. TTT has
+alpha = 1 and no momentum (mu = 0). Each gradient is an outer product `e_t z_t^T`, so a chunk is a
+few products (`nestling.ops.writes`, without the delta decay). `gradient_memory_scan` does that;
+`gradient_memory_loop` is the specification, token by token.
 
 Shapes: B batch, T tokens, H heads, K head width, E width of the MLP, C chunk.
 """
@@ -95,7 +97,7 @@ def gradient_memory_scan(
             inputs, errors = _gradients(k, v, weights, norm)
             read, new = q, []
             for place, (z, e, old) in enumerate(zip(inputs, errors, state, strict=True)):
-                written = eta[..., None] * e
+                written = (eta / z.square().sum(-1).clamp(min=1.0))[..., None] * e
                 read = course.read(read, z, written, old)
                 if place + 1 < len(inputs):
                     read = functional.silu(read)
@@ -238,8 +240,11 @@ def gradient_memory_loop(
             alpha = torch.ones_like(gate(None, t, 1.0))
             if gates.log_alpha is not None:
                 alpha = gate(gates.log_alpha, t, 0.0).exp()
+            z = keys[:, t]
             for place, slope in enumerate(slopes):
-                step = -gate(gates.theta, t, 0.0) * slope
+                length = z.square().sum(-1)[..., None, None].clamp(min=1.0)
+                step = -gate(gates.theta, t, 0.0) / length * slope
+                z = functional.silu((before[0][place] @ z[..., None])[..., 0])
                 if gates.log_mu is not None:
                     step = gate(gates.log_mu, t, 0.0).exp() * momenta[place] + step
                     momenta[place] = step

@@ -47,13 +47,21 @@ _RECALLS = """CREATE TABLE IF NOT EXISTS recalls (
 )"""
 
 
+# A row of `meta` that is there while deleted text may still lie in pages of the file.
+_SCRUB = "scrub"
+
+
 class JournalError(ValueError):
     """A journal could not be read or written; the message says why."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A turn of the user and the notes that were made of it, or a sleep; `time` is in ISO 8601."""
+    """A turn of the user and the notes that were made of it, or a sleep; `time` is in ISO 8601.
+
+    What was forgotten leaves an entry without text: of the role "forgotten", or, where other notes
+    of the same turn stay, of the role "user".
+    """
 
     id: int
     time: str
@@ -225,6 +233,59 @@ class Journal:
             entry = db.execute("SELECT entry FROM head").fetchone()[0]
             return _move_head(db, Head(entry, snapshot, sha256))
 
+    def forget(
+        self,
+        changed: Sequence[Entry],
+        keys: Sequence[str],
+        *,
+        snapshot: str | None,
+        sha256: str | None,
+    ) -> Head:
+        """Put entries in the place of those with the same ids, in one transaction.
+
+        The recalls of the keys go, too. What was there may still lie in unused pages of the file
+        until `scrub` has been called.
+        """
+        with self._open() as db, _transaction(db):
+            db.execute(_RECALLS)
+            db.executemany(
+                "UPDATE entries SET role = ?, text = ?, notes = ? WHERE id = ?",
+                [(entry.role, entry.text, _notes_to(entry.notes), entry.id) for entry in changed],
+            )
+            db.executemany("DELETE FROM recalls WHERE key = ?", [(key,) for key in keys])
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, 'due')", (_SCRUB,))
+            entry = db.execute("SELECT entry FROM head").fetchone()[0]
+            return _move_head(db, Head(entry, snapshot, sha256))
+
+    def scrub_is_due(self) -> bool:
+        """Whether something was forgotten that may still lie in unused pages."""
+        with self._open() as db:
+            return db.execute("SELECT 1 FROM meta WHERE key = ?", (_SCRUB,)).fetchone() is not None
+
+    def scrub(self) -> bool:
+        """Write the file anew, without what was deleted.
+
+        Returns:
+            Whether nothing of what was deleted is left in any file. A reader that does not let go
+            of the journal can hold it up; the next writer tries again.
+        """
+        with self._open() as db:
+            try:
+                db.execute("VACUUM")
+                if not self._emptied_log(db):
+                    return False
+                db.execute("DELETE FROM meta WHERE key = ?", (_SCRUB,))
+                return self._emptied_log(db)
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error) or "busy" in str(error):
+                    return False
+                raise
+
+    @staticmethod
+    def _emptied_log(db: sqlite3.Connection) -> bool:
+        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
     @contextmanager
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         mode = "rwc" if create else "rw"
@@ -239,6 +300,8 @@ class Journal:
             if create:
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            # What is deleted or written over is filled with zeros.
+            db.execute("PRAGMA secure_delete = ON")
             if not create:
                 self._check_format(db)
             yield db

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, WriteReport, recall, restate, sentences
-from nestling.resident.journal import Head, JournalError, Noted, latest_notes
+from nestling.resident.journal import Entry, Head, JournalError, Noted, latest_notes
 from nestling.resident.replay import replay, write_notes
 from nestling.resident.sleep import (
     Plan,
@@ -62,6 +62,16 @@ class Answer:
     logprob: float
     known: bool
     key: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was forgotten. `scrubbed` says that no file of the memory holds it any more."""
+
+    entries: int
+    notes: int
+    scrubbed: bool
     milliseconds: float
 
 
@@ -285,7 +295,7 @@ class Resident:
             entries = journal.entries()
             changed = []
             if written_with != model_hash:
-                told = [entry for entry in entries if entry.role == "user"]
+                told = [entry for entry in entries if entry.role == "user" and entry.text]
                 restated = restate(model, dialogue, [entry.text for entry in told], asking=False)
                 changed = [
                     (entry.id, some.notes) for entry, some in zip(told, restated, strict=True)
@@ -305,6 +315,65 @@ class Resident:
             self._state = (sha256, state)
             self._folder.keep_snapshots(head, new)
         return Rebuilt(len(entries), notes, 1000 * (time.perf_counter() - start))
+
+    # -- forgetting ----------------------------------------------------------------------------
+
+    def forget(self, item: int | str) -> Forgotten:
+        """Forget a turn, or all that was ever noted under a key, as if it had never been told.
+
+        The journal is replayed without it: the state is then, bit for bit, that of a memory which
+        was told everything else alone. The texts of the turns go from all files, and so do their
+        snapshots; an entry without words says that something was forgotten. Other notes of the same
+        turns stay.
+
+        Args:
+            item: the id of an entry (see `entries`), or a key (see `notes`).
+
+        Raises:
+            ValueError: there is no such entry or key, or the memory cannot be written.
+        """
+        start = time.perf_counter()
+        with self._lock, self._folder.lease():
+            self._check_open()
+            journal = self._folder.journal
+            self._check_model(journal.standing()[1])
+            entries = journal.entries()
+            gone = _places_of(entries, item)
+            if gone is None:
+                what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
+                raise ValueError(
+                    f"the memory '{self.name}' has no {what}; `nestling memory log {self.name}` "
+                    "shows what there is"
+                )
+            left = [_without(entry, gone) for entry in entries]
+            state = replay(self.bundle, left)
+            snapshot, sha256 = None, None
+            if any(entry.notes for entry in left):
+                snapshot, sha256 = self._folder.write_snapshot(state, self.bundle.model_hash)
+            changed = [new for new, old in zip(left, entries, strict=True) if new != old]
+            known = {note.key for entry in left for note in entry.notes}
+            keys = {entry.notes[place].key for entry in entries for place in gone.get(entry.id, ())}
+            journal.forget(changed, sorted(keys - known), snapshot=snapshot, sha256=sha256)
+            self._state = (sha256, state)
+            scrubbed = self._folder.scrub()
+        notes = sum(map(len, gone.values()))
+        return Forgotten(len(gone), notes, scrubbed, 1000 * (time.perf_counter() - start))
+
+    def undo(self) -> Forgotten:
+        """Forget the last turn.
+
+        Raises:
+            ValueError: nothing was told yet.
+        """
+        told = [entry.id for entry in self.entries() if entry.role == "user" and entry.text]
+        if not told:
+            raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
+        return self.forget(told[-1])
+
+    def entries(self) -> list[Entry]:
+        """The journal: every turn, sleep and forgotten turn, in order."""
+        self._folder.require()
+        return self._folder.journal.entries()
 
     # -- sleep ---------------------------------------------------------------------------------
 
@@ -422,3 +491,27 @@ class Resident:
                 f"{allowed} at once (about {max(1, allowed * 2 // 3)} words); say it in shorter "
                 "pieces"
             )
+
+
+def _places_of(entries: Sequence[Entry], item: int | str) -> dict[int, set[int]] | None:
+    """By entry, the places of the notes that are to be forgotten; None if there is no such item."""
+    told = [entry for entry in entries if entry.role == "user"]
+    if isinstance(item, int):
+        found = {entry.id: set(range(len(entry.notes))) for entry in told if entry.id == item}
+        return found or None
+    found = {
+        entry.id: {place for place, note in enumerate(entry.notes) if note.key == item}
+        for entry in told
+    }
+    return {entry: places for entry, places in found.items() if places} or None
+
+
+def _without(entry: Entry, gone: Mapping[int, Collection[int]]) -> Entry:
+    """The entry as it stands where notes were never told."""
+    if entry.role == "sleep":
+        lost = {(other, place) for other, places in gone.items() for place in places}
+        return replace(entry, text=Plan.from_json(entry.text).without(lost).to_json())
+    if entry.id not in gone:
+        return entry
+    notes = tuple(n for place, n in enumerate(entry.notes) if place not in gone[entry.id])
+    return replace(entry, role="user" if notes else "forgotten", text="", notes=notes)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from torch import Tensor
 
@@ -72,6 +72,15 @@ class Plan:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
+
+    def without(self, forgotten: Collection[tuple[int, int]]) -> Plan:
+        """The same plan where notes, by entry and place, were never told."""
+        kept = [
+            (entry, place - sum((entry, before) in forgotten for before in range(place)))
+            for entry, place in self.notes
+            if (entry, place) not in forgotten
+        ]
+        return replace(self, notes=tuple(kept))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -298,7 +307,9 @@ class Sleep:
     def _base(self, turns: int) -> Lessons:
         """How the last turns are restated; read once."""
         if turns not in self._bases:
-            last = [(entry.text, entry.notes) for entry in self.turns[-turns:]]
+            # Of what was forgotten, no text is left.
+            said = [(entry.text, entry.notes) for entry in self.turns if entry.text]
+            last = said[-turns:]
             self._bases[turns] = restating_lessons(self.bundle.model, self.bundle.dialogue, last)
         return self._bases[turns]
 

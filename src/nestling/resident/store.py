@@ -31,7 +31,7 @@ from nestling.memory.storage import (
     load_state,
     write_file,
 )
-from nestling.resident.journal import Head, Journal
+from nestling.resident.journal import Head, Journal, JournalError
 
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"
@@ -169,6 +169,9 @@ class MemoryFolder:
             self._wait_for(handle)
             if not (lock.exists() and os.path.samestat(os.fstat(handle), lock.stat())):
                 raise MemoryNotFound(f"the memory '{self.name}' was removed by another process")
+            # A damaged journal is no reason not to remove or to rebuild a memory.
+            with suppress(JournalError):
+                self.scrub()
             yield
         finally:
             os.close(handle)
@@ -242,8 +245,21 @@ class MemoryFolder:
 
     def end_sleep(self) -> None:
         """Remove what was kept of a sleep."""
-        with suppress(OSError):
-            (self.path / SLEEP).unlink()
+        for path in (self.path / SLEEP, *self.path.glob(f".{SLEEP}.*")):
+            with suppress(OSError):
+                path.unlink()
+
+    def scrub(self) -> bool:
+        """Finish a forgetting, if one is not over: remove what may still hold what was forgotten.
+
+        Returns:
+            Whether nothing of it is left.
+        """
+        if not self.journal.scrub_is_due():
+            return True
+        self.keep_snapshots(self.journal.head())
+        self.end_sleep()
+        return self.journal.scrub()
 
     def keep_snapshots(self, *heads: Head) -> None:
         """Remove all snapshots but those of these heads; call it once the head has moved."""
@@ -257,7 +273,8 @@ class MemoryFolder:
 def _home(home: str | Path | None) -> Path:
     path = default_home() if home is None else Path(home).expanduser()
     try:
-        usable = path.is_dir() or not path.exists()
+        # In this order: another process may be making it at this moment.
+        usable = not path.exists() or path.is_dir()
     except OSError as error:
         raise StoreError(f"the home {path} cannot be read: {error.strerror}") from error
     if not usable:
