@@ -33,6 +33,7 @@ class NightOptions:
         steps: of rehearsal.
         batch: passages of the day in a step, and as many of before.
         rate: learning rate at the start; it falls to zero.
+        share: how far the slow level goes towards the weights of the evening before it rehearses.
         taught: weight of what the slow level says beside the tokens themselves.
         bound: share by which the loss of what must not be lost may rise.
     """
@@ -40,6 +41,7 @@ class NightOptions:
     steps: int = 32
     batch: int = 8
     rate: float = 1e-3
+    share: float = 0.5
     taught: float = 1.0
     bound: float = 0.02
 
@@ -81,6 +83,9 @@ def sleep(
     hurt = losses_of(model, before)
     evening = _mean(losses_of(model, probe)), _mean(hurt), _mean(losses_of(model, base))
     order = _most_needed(hurt - losses_of(teacher, before), rehearsed)
+    with torch.no_grad():
+        for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
+            weight.lerp_(slow, 1 - options.share)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     for step in range(options.steps):
         for group in optimizer.param_groups:

@@ -15,7 +15,14 @@ from nestling.evaluation.continual.benchmark import (
 )
 from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
 from nestling.evaluation.continual.methods import METHODS
-from nestling.evaluation.continual.streams import VOCABULARY, Stream, StreamSize, Task
+from nestling.evaluation.continual.streams import (
+    CHOICES,
+    VOCABULARY,
+    Choice,
+    Stream,
+    StreamSize,
+    Task,
+)
 from nestling.evaluation.continual.tables import _stream_table
 from nestling.training.night import NightOptions
 from nestling.training.passages import passages_of
@@ -51,7 +58,11 @@ def make_stream(name, seed=0):
     else:
         tasks = [Task(f"{i}", walks(i, 8), walks(i, 4, given=3)) for i in (1, 2)]
         vocabulary = VOCABULARY
-    return Stream(name, tuple(tasks), walks(3, 8), walks(3, 4), vocabulary)
+    right = torch.tensor([True, False, False, True])
+    choices = tuple(
+        Choice(kind, walks(4, 4, given=6), torch.tensor([0, 0, 1, 1]), right) for kind in CHOICES
+    )
+    return Stream(name, tuple(tasks), walks(3, 8), walks(3, 4), choices, vocabulary)
 
 
 def needed(name):
@@ -87,7 +98,8 @@ def test_a_frozen_model_neither_gains_nor_loses():
     assert row["matrix"][0][0] == row["matrix"][1][0]
     assert summary["forgetting"] == summary["backward transfer"] == 0
     assert summary["forward transfer"] == 0
-    assert summary["base loss"] == summary["base loss after"]
+    for name in ("base loss", *CHOICES):
+        assert summary[name] == summary[f"{name} after"]
 
 
 def test_retrieval_knows_a_class_whose_words_it_has_seen():

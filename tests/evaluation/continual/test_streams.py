@@ -18,7 +18,9 @@ from nestling.evaluation.continual.streams import (
 )
 from nestling.training.passages import IGNORED
 
-SIZE = StreamSize(length=12, words=9, given=4, train=6, labelled=6, test=4, base=8, base_test=3)
+SIZE = StreamSize(
+    length=12, words=9, given=4, train=6, labelled=6, test=4, base=8, base_test=3, questions=5
+)
 WORDS = ("the", "a", "sea", "whale", "house", "king", "sun", "moon", "went", "saw", "old")
 
 
@@ -68,6 +70,24 @@ def texts(tmp_path_factory):
     write_rows(
         folder / "parallel/bible_gospels_acts_en_eu_sw.jsonl.gz",
         [{key: f"{key} {sentence(rng)}" for key in ("en", "eu", "sw")} for _ in range(12)],
+    )
+    write_rows(
+        folder / "choice/arc_easy_valid.jsonl.gz",
+        [
+            {
+                "question": sentence(rng),
+                "choices": {"text": [sentence(rng, 2) for _ in range(3 + i % 2)], "label": "ABCD"},
+                "answerKey": "ABC"[i % 3],
+            }
+            for i in range(6)
+        ],
+    )
+    write_rows(
+        folder / "choice/piqa_valid_half.jsonl.gz",
+        [
+            {"goal": sentence(rng), "sol1": sentence(rng), "sol2": sentence(rng), "label": i % 2}
+            for i in range(6)
+        ],
     )
     return Texts(folder, SIZE)
 
@@ -123,6 +143,16 @@ def test_a_verse_is_asked_in_the_other_language_to_its_end(texts):
             assert texts.tokenizer.decode(given[:-1]).startswith("en")
             assert given[-1] == texts.separator and whole[-1] == texts.end
             assert texts.tokenizer.decode(whole[len(given) :]).startswith(word)
+
+
+def test_of_several_answers_the_likeliest_is_taken(texts):
+    arc, piqa = STREAMS["domains"](texts, 0).choices
+    assert (arc.name, piqa.name) == ("arc_easy", "piqa")
+    for choice in (arc, piqa):
+        assert int(choice.right.sum()) == len(choice.question.unique()) == 5
+        assert choice.accuracy((~choice.right).float()) == 1.0
+        assert choice.accuracy(choice.right.float()) == 0.0
+    assert len(piqa.right) == 10
 
 
 def test_lots_take_every_passage_once(texts):

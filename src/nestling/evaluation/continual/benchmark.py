@@ -11,6 +11,7 @@ After every task all tests of the tasks so far are taken, and nobody learns from
   the model of the beginning (where text is predicted; a class that never came cannot be known);
 - `newest`: mean over j of R[j, j], what was learned when it was learned;
 - `base loss`, `base loss after`: of held-out text of the kind the model was first trained on;
+- `arc_easy`, `piqa`, and each with `after`: share of questions whose right answer is the likeliest;
 - `seconds`: of learning, nights included; `bytes`: of what is kept beside the first model.
 """
 
@@ -220,7 +221,7 @@ def live(
     """Take a learner through the first tasks of a stream: {"summary", "matrix", "judged"}."""
     generator = torch.Generator().manual_seed(seed)
     some, spent = stream.tasks[:tasks], 0.0
-    before = _base_loss(learner, stream)
+    before = _base(learner, stream)
     first = _score_all(learner, stream, tasks, tasks)
     matrix: list[list[float]] = []
     for place, task in enumerate(some):
@@ -234,9 +235,9 @@ def live(
         report(place, matrix[-1][: place + 1])
     by_classes = bool(some[0].classes)
     summary = transfer(matrix, first, rises=by_classes)
+    summary |= before
+    summary |= {f"{name} after": value for name, value in _base(learner, stream).items()}
     summary |= {
-        "base loss": round(before, 4),
-        "base loss after": round(_base_loss(learner, stream), 4),
         "seconds": round(spent, 2),
         "bytes": learner.nbytes,
     }
@@ -288,8 +289,12 @@ def _score_all(learner: Learner, stream: Stream, learned: int, tasks: int) -> li
     return [round(float(learner.scores(task.test, classes).mean()), 4) for task in asked]
 
 
-def _base_loss(learner: Learner, stream: Stream) -> float:
-    return float(learner.scores(stream.base_test, ()).mean())
+def _base(learner: Learner, stream: Stream) -> dict[str, float]:
+    """What the learner can do beside its stream."""
+    found = {"base loss": float(learner.scores(stream.base_test, ()).mean())}
+    for choice in stream.choices:
+        found[choice.name] = choice.accuracy(learner.scores(choice.passages, ()))
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def _report(progress: Progress, name: str, task: int, line: list[float]) -> None:

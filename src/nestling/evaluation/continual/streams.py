@@ -57,6 +57,7 @@ class StreamSize:
         test: passages of a task that are judged.
         base: passages of the text that a model is trained on first.
         base_test: passages that tell what is left of that.
+        questions: of each kind that have several answers, for the same.
     """
 
     length: int = 128
@@ -67,6 +68,7 @@ class StreamSize:
     test: int = 60
     base: int = 3000
     base_test: int = 48
+    questions: int = 150
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,30 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Questions with several answers: what is likeliest tells what a model can do beside its text.
+
+    Args:
+        passages: every answer behind its question, which is given.
+        question: [N], the number of the question of each.
+        right: [N], whether it is the right answer.
+    """
+
+    name: str
+    passages: Passages
+    question: Tensor
+    right: Tensor
+
+    def accuracy(self, losses: Tensor) -> float:
+        """Share of the questions whose right answer has the least mean loss [N] a token."""
+        known = [
+            bool(self.right[rows][losses[rows].argmin()])
+            for rows in (self.question == i for i in self.question.unique())
+        ]
+        return sum(known) / len(known)
+
+
+@dataclass(frozen=True)
 class Stream:
     """Tasks in order, and the text that comes before them all."""
 
@@ -87,6 +113,7 @@ class Stream:
     tasks: tuple[Task, ...]
     base: Passages
     base_test: Passages
+    choices: tuple[Choice, ...]
     vocabulary: int
 
 
@@ -251,8 +278,37 @@ def _stream(
         tuple(tasks),
         texts.windows(BASE[0], size.base, rng, 1),
         texts.windows(BASE[1], size.base_test, rng, size.given),
+        tuple(_choice(texts, name, rng) for name in CHOICES),
         VOCABULARY + classes,
     )
+
+
+def _arc(row: dict[str, Any]) -> tuple[str, list[str], int]:
+    choices = row["choices"]
+    return row["question"], choices["text"], choices["label"].index(row["answerKey"])
+
+
+def _piqa(row: dict[str, Any]) -> tuple[str, list[str], int]:
+    return row["goal"], [row["sol1"], row["sol2"]], int(row["label"])
+
+
+# Files of the datasets, and how a row of each is read: the question, the answers, the right one.
+CHOICES = {"arc_easy": ("arc_easy_valid", _arc), "piqa": ("piqa_valid_half", _piqa)}
+
+
+def _choice(texts: Texts, name: str, rng: random.Random) -> Choice:
+    file, read = CHOICES[name]
+    rows = texts.rows(f"choice/{file}.jsonl.gz")
+    found, question, right = [], [], []
+    for number, row in enumerate(rng.sample(rows, min(texts.size.questions, len(rows)))):
+        asked, answers, best = read(row)
+        given = texts.ids(asked)[-texts.size.words :]
+        for place, answer in enumerate(answers):
+            said = texts.ids(" " + answer)[: texts.size.length - len(given)]
+            found.append(([*given, *said], len(given)))
+            question.append(number)
+            right.append(place == best)
+    return Choice(name, passages_of(found), torch.tensor(question), torch.tensor(right))
 
 
 def in_lots(passages: Passages, size: int, generator: torch.Generator) -> list[Tensor]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from nestling.evaluation.continual.streams import CHOICES
 from nestling.evaluation.results import Row
 from nestling.evaluation.tables import (
     column_values,
@@ -73,15 +74,18 @@ def _stream_table(rows: Sequence[Row]) -> str:
         def of(metric: str, found: dict = found) -> list[float]:
             return column_values(found.get((metric,), []), "value")
 
-        pairs = zip(of("base loss"), of("base loss after"), strict=True)
-        rise = statistics.fmean(after - before for before, after in pairs)
+        def rise(metric: str, of: Callable[[str], list[float]] = of) -> float:
+            pairs = zip(of(metric), of(f"{metric} after"), strict=True)
+            return statistics.fmean(after - before for before, after in pairs)
+
         lines.append(
             (
                 method,
                 of_method[0]["setting"],
                 seeds_of(of_method),
                 *(mean_range(of(metric)) for metric in metrics),
-                f"{rise:+.3f}",
+                f"{rise('base loss'):+.3f}",
+                *(f"{rise(name):+.3f}" for name in CHOICES),
                 f"{statistics.fmean(of('seconds')):,.0f}",
                 f"{statistics.fmean(of('bytes')) / 1000:,.0f}",
             )
@@ -93,6 +97,7 @@ def _stream_table(rows: Sequence[Row]) -> str:
         "seeds",
         *(named.get(metric, metric) for metric in metrics),
         "base loss, nats",
+        *CHOICES,
         "seconds",
         "kB kept",
     )
