@@ -111,11 +111,14 @@ def sleep(
 def _as_taught(model: Hope, teacher: Hope, passages: Passages, weight: float) -> Tensor:
     """The loss of passages, and how far their predictions are from the teacher's."""
     asked = passages.asked
-    logits = model(passages.ids).logits[asked]
+    logprobs = model(passages.ids).logits[asked].log_softmax(-1)
     with torch.no_grad():
         wanted = teacher(passages.ids).logits[asked].log_softmax(-1)
-    apart = F.kl_div(logits.log_softmax(-1), wanted, reduction="batchmean", log_target=True)
-    return F.cross_entropy(logits, passages.targets[asked]) + weight * apart
+    losses = F.nll_loss(logprobs, passages.targets[asked], reduction="none")
+    losses = losses + weight * (wanted.exp() * (wanted - logprobs)).sum(-1)
+    # Every passage counts the same, however much of it is asked.
+    counts = asked.sum(1, keepdim=True).expand_as(asked)[asked]
+    return (losses / counts).sum() / len(passages)
 
 
 def _most_needed(hurt: Tensor, rehearsed: Tensor) -> Tensor:

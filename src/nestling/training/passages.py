@@ -82,26 +82,26 @@ def passages_of(rows: Sequence[tuple[Sequence[int], int]]) -> Passages:
 
 
 def mean_loss(model: Hope, passages: Passages) -> Tensor:
-    """The loss over all that is asked."""
-    logits = model(passages.ids).logits
-    return F.cross_entropy(logits.flatten(0, 1), passages.targets.flatten(), ignore_index=IGNORED)
+    """The mean of the losses of passages: a short one counts as much as a long one."""
+    return _losses(model, passages).mean()
 
 
 @torch.no_grad()
 def losses_of(model: Hope, passages: Passages) -> Tensor:
     """The mean loss of every passage, [N]."""
-    found = []
-    for start in range(0, len(passages), _TOGETHER):
-        some = passages[slice(start, start + _TOGETHER)]
-        logits = model(some.ids).logits
-        losses = F.cross_entropy(
-            logits.flatten(0, 1),
-            some.targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="none",
-        )
-        found.append(losses.view_as(some.targets).sum(1) / some.asked.sum(1))
+    lots = range(0, len(passages), _TOGETHER)
+    found = [_losses(model, passages[slice(start, start + _TOGETHER)]) for start in lots]
     return torch.cat(found) if found else torch.zeros(0)
+
+
+def _losses(model: Hope, passages: Passages) -> Tensor:
+    losses = F.cross_entropy(
+        model(passages.ids).logits.flatten(0, 1),
+        passages.targets.flatten(),
+        ignore_index=IGNORED,
+        reduction="none",
+    )
+    return losses.view_as(passages.targets).sum(1) / passages.asked.sum(1)
 
 
 def _padded(rows: Sequence[Tensor], value: int) -> Tensor:

@@ -125,7 +125,6 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
         stream,
         rate=1e-3,
         levels=3,
-        sleeps=True,
         night=NightOptions(steps=2, batch=2),
     )
     assert learner.levels.periods == (8, 0)

@@ -139,12 +139,12 @@ class FineTuning(Fixed):
 
 
 class HopeLearner(FineTuning):
-    """Nested levels of all weights; with `sleeps`, the slowest one is written at night alone.
+    """Nested levels of all weights; with a `night`, the slowest one is written at night alone.
 
     Args:
         levels: in all, the model's own weights the first of them.
         share: how far a slower level goes when it is written awake.
-        night: how it sleeps.
+        night: how it sleeps; None for one that does not.
     """
 
     def __init__(
@@ -155,14 +155,13 @@ class HopeLearner(FineTuning):
         levels: int,
         seed: int = 0,
         *,
-        sleeps: bool = False,
         share: float = 0.5,
         night: NightOptions | None = None,
     ) -> None:
         super().__init__(model, stream, rate, seed)
-        periods = (*PERIODS[: levels - 2], 0) if sleeps else PERIODS[: levels - 1]
+        periods = (*PERIODS[: levels - 2], 0) if night else PERIODS[: levels - 1]
         self.levels = NestedWeights(self.model, periods, share)
-        self.night = (night or NightOptions()) if sleeps else None
+        self.night = night
         self.kept = Kept(stream, ROOM, seed)
         self.day: list[Passages] = []
         self.generator = torch.Generator().manual_seed(seed)

@@ -14,6 +14,7 @@ from nestling.evaluation.continual.baselines import (
     Retrieval,
 )
 from nestling.evaluation.continual.learners import FineTuning, Fixed, HopeLearner, Learner
+from nestling.training.night import NightOptions
 
 RATE = 1e-3
 
@@ -29,10 +30,12 @@ class Method:
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method:
-    def make(*args: Any, **options: Any) -> Learner:
-        return HopeLearner(*args, rate=RATE, levels=levels, sleeps=sleeps, **options)
+    def make(*args: Any, share: float = 0.5, **options: Any) -> Learner:
+        night = NightOptions(share=share) if sleeps else None
+        return HopeLearner(*args, rate=RATE, levels=levels, night=night, **options)
 
-    return Method(make, levels=levels, sleeps=sleeps)
+    settings = tuple({"share": share} for share in (0.5, 0.8)) if sleeps else ({},)
+    return Method(make, settings, levels=levels, sleeps=sleeps)
 
 
 _AT_RATE = ({"rate": RATE},)
