@@ -154,13 +154,28 @@ def test_a_turn_is_logged_forgotten_and_undone(run, tmp_path):
     assert "nothing that could be undone" in run("memory", "undo", "alice", code=1).stderr
 
 
+def test_a_memory_is_carried_branched_and_verified(run, tmp_path):
+    run("teach", "--memory", "alice", DOG)
+    file = str(tmp_path / "alice.nestling")
+    assert run("memory", "export", "alice", file).stdout.startswith("Wrote alice to ")
+    assert run("memory", "import", file, "--name", "bob").stdout == "Imported bob.\n"
+    assert run("memory", "branch", "alice", "carl").stdout == "carl knows what alice knows.\n"
+    for name in ("alice", "bob", "carl"):
+        assert run("memory", "verify", name).stdout.startswith(f"{name} is whole: 1 entries")
+        assert "Pixel" in run("memory", "show", name).stdout
+    assert "there is a memory called 'alice'" in run("memory", "import", file, code=1).stderr
+    assert "there is no file" in run("memory", "import", file + "x", code=1).stderr
+
+
 def test_a_memory_without_notes_has_nothing_to_rehearse(run):
     run("teach", "Lovely weather today.", "--memory", "alice")
     assert "alice has nothing to rehearse." in run("memory", "sleep", "alice").stdout
     assert "alice has noted nothing yet." in run("memory", "strength", "alice").stdout
 
 
-@pytest.mark.parametrize("command", ["show", "log", "strength", "sleep", "undo", "rm", "rebuild"])
+@pytest.mark.parametrize(
+    "command", ["show", "log", "strength", "sleep", "undo", "verify", "rm", "rebuild"]
+)
 def test_a_memory_that_is_not_there_is_named(run, command):
     assert "no memory called 'bob'" in run("memory", command, "bob", code=1).stderr
 

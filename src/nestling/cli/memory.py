@@ -1,8 +1,9 @@
-"""`nestling memory list | show | log | strength | sleep | forget | undo | rm | rebuild`."""
+"""`nestling memory COMMAND`: look at memories, let them sleep and forget, carry them elsewhere."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -212,6 +213,66 @@ def _tell_forgotten(item: str, forgotten: Forgotten, *, as_json: bool) -> None:
             "Another process is reading the journal, so its file may still hold the words; they go "
             "with the next write."
         )
+
+
+@group.command()
+def verify(name: Name, home: Home = None, model: Model = None) -> None:
+    """Look whether a memory is as it was written, and is what its journal says."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        found = resident.verify()
+        if not found.replayed:
+            raise ValueError(
+                f"the memory '{name}' differs from what its journal gives; bring it back with "
+                f"`nestling memory rebuild {name}`"
+            )
+    typer.echo(
+        f"{name} is whole: {found.entries} entries, replayed to the bit in "
+        f"{found.milliseconds:.0f} ms."
+    )
+
+
+@group.command("export")
+def export_file(
+    name: Name, file: Annotated[Path, typer.Argument(metavar="FILE")], home: Home = None
+) -> None:
+    """Write a memory as one file: journal, snapshot and checksums."""
+    from nestling.resident.archive import export_memory
+    from nestling.resident.store import MemoryFolder
+
+    with clear_errors():
+        path = export_memory(MemoryFolder(name, home), file)
+    typer.echo(f"Wrote {name} to {path} ({size(path.stat().st_size)}).")
+
+
+@group.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the memory; else the one it had.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Make a memory of an exported file."""
+    from nestling.resident.archive import import_memory
+
+    with clear_errors():
+        folder = import_memory(file, name, home)
+    typer.echo(f"Imported {folder.name}.")
+
+
+@group.command()
+def branch(
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the second memory.")],
+    home: Home = None,
+) -> None:
+    """Make a second memory that stands where this one does."""
+    from nestling.resident.archive import branch_memory
+    from nestling.resident.store import MemoryFolder
+
+    with clear_errors():
+        branch_memory(MemoryFolder(name, home), new)
+    typer.echo(f"{new} knows what {name} knows.")
 
 
 @group.command("rm")

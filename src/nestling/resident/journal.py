@@ -108,6 +108,17 @@ class Recalled:
     margin: float
 
 
+@dataclass(frozen=True)
+class RecallRow:
+    """One recall, as the journal keeps it."""
+
+    time: str
+    entry: int
+    kind: str
+    key: str
+    margin: float
+
+
 class Journal:
     """One SQLite file. Every call opens it anew, so no call sees less than what was committed.
 
@@ -192,6 +203,40 @@ class Journal:
                 "SELECT key, kind, count(*), time, entry, margin, max(id) FROM recalls GROUP BY key"
             ).fetchall()
         return {row[0]: Recalled(*row[:-1]) for row in rows}
+
+    def check(self) -> None:
+        """Read every page of the file.
+
+        Raises:
+            JournalError: it is damaged.
+        """
+        with self._open() as db:
+            found = [row[0] for row in db.execute("PRAGMA integrity_check")]
+        if found != ["ok"]:
+            raise JournalError(f"{self.path} is damaged ({found[0]}); put a copy of it back")
+
+    def recall_rows(self) -> list[RecallRow]:
+        """All recalls in order."""
+        with self._open() as db:
+            tables = "SELECT name FROM sqlite_master WHERE name = 'recalls'"
+            if db.execute(tables).fetchone() is None:
+                return []
+            rows = db.execute("SELECT time, entry, kind, key, margin FROM recalls ORDER BY id")
+            return [RecallRow(*row) for row in rows]
+
+    def fill(self, entries: Sequence[Entry], recalls: Sequence[RecallRow], head: Head) -> None:
+        """Put everything into a journal that is new, in one transaction."""
+        with self._open() as db, _transaction(db):
+            db.executemany(
+                "INSERT INTO entries (id, time, role, text, notes) VALUES (?, ?, ?, ?, ?)",
+                [(e.id, e.time, e.role, e.text, _notes_to(e.notes)) for e in entries],
+            )
+            db.execute(_RECALLS)
+            db.executemany(
+                "INSERT INTO recalls (time, entry, kind, key, margin) VALUES (?, ?, ?, ?, ?)",
+                [(r.time, r.entry, r.kind, r.key, r.margin) for r in recalls],
+            )
+            _move_head(db, head)
 
     def append(
         self,

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+import torch
+
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
@@ -72,6 +74,15 @@ class Forgotten:
     entries: int
     notes: int
     scrubbed: bool
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Verified:
+    """`replayed`: the snapshot is, bit for bit, what replaying the journal gives."""
+
+    entries: int
+    replayed: bool
     milliseconds: float
 
 
@@ -369,6 +380,23 @@ class Resident:
         if not told:
             raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
         return self.forget(told[-1])
+
+    def verify(self) -> Verified:
+        """Look whether the journal and the snapshot are whole, and the one is what the other gives.
+
+        Raises:
+            ValueError: the journal or the snapshot is damaged, or another model wrote the memory.
+        """
+        start = time.perf_counter()
+        with self._lock:
+            self._folder.require()
+            self._folder.journal.check()
+            self._state = None
+            head, state = self._load()
+            entries = [entry for entry in self.entries() if entry.id <= head.entry]
+            again = replay(self.bundle, entries)
+        same = list(again) == list(state) and all(torch.equal(again[n], state[n]) for n in state)
+        return Verified(len(entries), same, 1000 * (time.perf_counter() - start))
 
     def entries(self) -> list[Entry]:
         """The journal: every turn, sleep and forgotten turn, in order."""

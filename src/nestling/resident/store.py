@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,9 +100,19 @@ class MemoryFolder:
 
     def __init__(self, name: str, home: str | Path | None = None) -> None:
         self.name, self.home = check_name(name), _home(home)
-        self.path = self.home / name
-        self.snapshots = self.path / "snapshots"
-        self.journal = Journal(self.path / "journal.sqlite3")
+        self._lie_at(self.home / name)
+
+    @classmethod
+    def unnamed(cls, home: str | Path | None = None) -> MemoryFolder:
+        """A folder that no listing shows, in which a memory is made before it gets its name."""
+        folder = cls("unnamed", home)
+        folder._lie_at(folder.home / f".new-{uuid.uuid4().hex}")
+        return folder
+
+    def _lie_at(self, path: Path) -> None:
+        self.path = path
+        self.snapshots = path / "snapshots"
+        self.journal = Journal(path / "journal.sqlite3")
 
     def exists(self) -> bool:
         try:
@@ -193,7 +204,10 @@ class MemoryFolder:
 
     def write_snapshot(self, state: MemoryState, model_hash: str) -> tuple[str, str]:
         """Write a snapshot under the hash of its content: (file name, sha256)."""
-        content = encode_state(state, model_hash=model_hash)
+        return self.keep_bytes(encode_state(state, model_hash=model_hash))
+
+    def keep_bytes(self, content: bytes) -> tuple[str, str]:
+        """Write the content of a snapshot under its hash: (file name, sha256)."""
         sha256 = hashlib.sha256(content).hexdigest()
         file = f"{sha256}.safetensors"
         try:
@@ -204,6 +218,29 @@ class MemoryFolder:
                 "the memory is as it was"
             ) from error
         return file, sha256
+
+    def snapshot_bytes(self, head: Head) -> bytes:
+        """The content of the snapshot that a head names.
+
+        Raises:
+            SnapshotDamaged: the file is missing or its content is not what was written.
+        """
+        path = self.snapshots / str(head.snapshot)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            raise self._damaged(path, missing=missing) from error
+        if hashlib.sha256(content).hexdigest() != head.sha256:
+            raise self._damaged(path, missing=False)
+        return content
+
+    def _damaged(self, path: Path, *, missing: bool) -> SnapshotDamaged:
+        return SnapshotDamaged(
+            f"the snapshot {path} is {'missing' if missing else 'damaged or unreadable'} and "
+            "was not used; what was told is safe in the journal: rebuild it with "
+            f"`nestling memory rebuild {self.name}`"
+        )
 
     def read_snapshot(self, head: Head, model_hash: str, device: torch.device) -> MemoryState:
         """The state that a head names.
@@ -216,11 +253,7 @@ class MemoryFolder:
             return load_state(path, model_hash=model_hash, sha256=head.sha256, device=device)[0]
         except (StateFileCorrupt, StateFileMissing, OSError) as error:
             missing = isinstance(error, StateFileMissing)
-            raise SnapshotDamaged(
-                f"the snapshot {path} is {'missing' if missing else 'damaged or unreadable'} and "
-                "was not used; what was told is safe in the journal: rebuild it with "
-                f"`nestling memory rebuild {self.name}`"
-            ) from error
+            raise self._damaged(path, missing=missing) from error
 
     # -- a sleep that is not over --------------------------------------------------------------
 
