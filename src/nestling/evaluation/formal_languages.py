@@ -142,12 +142,12 @@ class Course:
     width: int = 32
     layers: int = 2
     heads: int = 2
-    steps: int = 1500
+    steps: int = 2500
     patience: int = 50
     settle: int = 200
     batch: int = 32
     learning_rate: float = 3e-3
-    weight_decay: float = 0.1
+    weight_decay: float = 0.01
     strings: int = 200
 
     def model(self, name: str, language: Language, seed: int) -> Hope:

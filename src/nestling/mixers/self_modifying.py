@@ -29,7 +29,6 @@ Momentum is the paper's, token by token: the write of a token enters the memory 
 entering it, weaker by mu each time. Its mu comes from a static head on u.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -218,9 +217,14 @@ class SelfModifyingTitans(nn.Module):
         | memory_init, an MLP               | N(0, 1), then such that it adds a vector of length 1|
         | eta, alpha, mu_weight             | N(0, 0.1^2)                                         |
         | eta_bias                          | a rate of 0.5 / chunk_size, at most eta_max / 2     |
-        | alpha_bias                        | a retention from 0.999 (first head) to 0.995 (last) |
+        |                                   | (first head), to a 50th of that (last)              |
+        | alpha_bias                        | a retention from 0.999 (first head) to 0.99999, for |
+        |                                   | MLPs to 0.995                                       |
         | mu_bias                           | a momentum of 0.5                                   |
         | read_norm                         | 1                                                   |
+
+        Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
+        know what was written last, others count.
         """
         for projection in (self.input_projection, self.gate_projection, self.output_projection):
             nn.init.normal_(projection.weight, std=self.hidden_size**-0.5)
@@ -235,14 +239,16 @@ class SelfModifyingTitans(nn.Module):
             nn.init.normal_(second, std=(0.356 * second.shape[-2] * second.shape[-1]) ** -0.5)
         eta_max = self.scheme.eta_max
         rate = min(0.5, 0.5 / (self.chunk_size * eta_max))  # of eta_max
+        slower = torch.linspace(0, 1, self.num_heads, dtype=torch.float64)
         nn.init.normal_(self.eta_weight, std=0.1)
-        nn.init.constant_(self.eta_bias, math.log(rate / (1 - rate)))
+        with torch.no_grad():
+            self.eta_bias.copy_((rate * 50**-slower).logit())
         if self.options.retention:
             nn.init.normal_(self.alpha_weight, std=0.1)
-            retention = torch.linspace(0.999, 0.995, self.num_heads, dtype=torch.float64)
             with torch.no_grad():
-                # The inverse of alpha = exp(-softplus(bias)).
-                self.alpha_bias.copy_((1 / retention - 1).log())
+                # 1 - alpha = sigmoid(bias). Only forgetting bounds what MLPs write.
+                factor = 0.01 if self.options.memory == "linear" else 5.0
+                self.alpha_bias.copy_((1e-3 * factor**slower).logit())
         if self.options.momentum:
             nn.init.normal_(self.mu_weight, std=0.1)
             nn.init.zeros_(self.mu_bias)
