@@ -261,6 +261,28 @@ def test_a_file_that_cannot_be_written_is_named(alice, home, tmp_path):
         export_memory(MemoryFolder("alice", home), tmp_path / "file" / "alice.nestling")
 
 
+def test_a_state_that_would_fill_the_machine_is_refused(file, tmp_path, tiny_bundle):
+    def huge(members, manifest):
+        snapshot = members[SNAPSHOT]
+        length = int.from_bytes(snapshot[:8], "little")
+        header = json.loads(snapshot[8 : 8 + length])
+        state = json.loads(header["__metadata__"]["nestling"])
+        name = next(name for name in state["leaves"] if name not in header)
+        state["leaves"][name]["shape"] = [1, 1 << 50]
+        header["__metadata__"]["nestling"] = json.dumps(state)
+        text = json.dumps(header).encode()
+        head = len(text).to_bytes(8, "little")
+        return {**members, SNAPSHOT: head + text + snapshot[8 + length :]}
+
+    there = tmp_path / "elsewhere"
+    import_memory(changed(file, huge), "alice", there)
+    with Resident.open("alice", there, model=tiny_bundle) as read:
+        with pytest.raises(StoreError, match="damaged"):
+            read.state()
+        read.rebuild()
+        assert read.verify().replayed
+
+
 def test_nothing_is_unpickled(file, tmp_path):
     class Evil:
         def __reduce__(self):

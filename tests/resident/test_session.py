@@ -315,12 +315,12 @@ def test_a_reader_follows_a_head_that_moves_while_it_reads(alice, home, tiny_bun
     read = MemoryFolder.read_snapshot
     calls = []
 
-    def late(self, head, *rest):
+    def late(self, head, *rest, **options):
         calls.append(head)
         if len(calls) == 1:
             alice.learn("my dog = Rex")
             alice.learn("my dog = Max")
-        return read(self, head, *rest)
+        return read(self, head, *rest, **options)
 
     monkeypatch.setattr(MemoryFolder, "read_snapshot", late)
     with Resident.open("alice", home, model=tiny_bundle) as later:

@@ -108,6 +108,7 @@ def load_state(
     model_hash: str | None = None,
     sha256: str | None = None,
     device: torch.device | str | None = None,
+    like: MemoryState | None = None,
 ) -> tuple[MemoryState, dict[str, Any]]:
     """Read a state and its manifest (`format`, `model_hash`, `leaves`, `extra`).
 
@@ -116,6 +117,8 @@ def load_state(
         model_hash: refuse the state of another model; None takes any.
         sha256: refuse a file with other bytes than those; None takes any.
         device: where the tensors go; the CPU, if it is not given.
+        like: refuse leaves of other names, shapes or types than those of this state. A file says of
+            leaves of zeros how large they are, so without this a small one can ask for much memory.
 
     Raises:
         StateFileMissing: no such file.
@@ -135,6 +138,11 @@ def load_state(
             f"{path} was written with model {manifest['model_hash'][:12]}, and this is model "
             f"{model_hash[:12]}; a memory state can be read only by the model that wrote it"
         )
+    if like is not None and _described(manifest) != {
+        name: (list(leaf.shape), str(leaf.dtype).removeprefix("torch."))
+        for name, leaf in like.items()
+    }:
+        raise StateFileCorrupt(f"{path} is damaged: it describes a state of another shape")
     try:
         tensors = safetensors.load(content)
         state = MemoryState(
@@ -180,6 +188,14 @@ def _manifest(path: Path, content: bytes) -> dict[str, Any]:
             f"{FORMAT_VERSION}; use the version of nestling that wrote it"
         )
     return manifest
+
+
+def _described(manifest: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Shapes and types as a manifest has them, whatever it has."""
+    return {
+        name: (said.get("shape"), said.get("dtype")) if isinstance(said, dict) else (None, None)
+        for name, said in manifest["leaves"].items()
+    }
 
 
 def _leaf(stored: Tensor | None, described: Mapping[str, Any]) -> Tensor:

@@ -476,12 +476,13 @@ class Resident:
             self._check_model(written_with)
             if self._state is not None and self._state[0] == head.sha256:
                 return head, self._state[1]
-            if head.snapshot is None:
-                state = self.bundle.model.new_state(1)
-            else:
+            state = self.bundle.model.new_state(1)
+            if head.snapshot is not None:
                 device = self.bundle.model.embedding.weight.device
                 try:
-                    state = self._folder.read_snapshot(head, self.bundle.model_hash, device)
+                    state = self._folder.read_snapshot(
+                        head, self.bundle.model_hash, device, like=state
+                    )
                 except SnapshotDamaged:
                     # Another process may have moved on and removed this snapshot meanwhile.
                     if self._folder.exists() and self._folder.journal.head() != head:

@@ -242,15 +242,23 @@ class MemoryFolder:
             f"`nestling memory rebuild {self.name}`"
         )
 
-    def read_snapshot(self, head: Head, model_hash: str, device: torch.device) -> MemoryState:
-        """The state that a head names.
+    def read_snapshot(
+        self,
+        head: Head,
+        model_hash: str,
+        device: torch.device,
+        like: MemoryState | None = None,
+    ) -> MemoryState:
+        """The state that a head names; with `like`, none of another shape.
 
         Raises:
             SnapshotDamaged: the file is missing or its content is not what was written.
         """
         path = self.snapshots / str(head.snapshot)
         try:
-            return load_state(path, model_hash=model_hash, sha256=head.sha256, device=device)[0]
+            return load_state(
+                path, model_hash=model_hash, sha256=head.sha256, device=device, like=like
+            )[0]
         except (StateFileCorrupt, StateFileMissing, OSError) as error:
             missing = isinstance(error, StateFileMissing)
             raise self._damaged(path, missing=missing) from error
