@@ -178,6 +178,23 @@ def _rows(name, text):
     return change
 
 
+_RECALL = '{"time": "", "entry": 1, "kind": "asked", "key": "my dog", "margin": 1.5}'
+
+
+def _slept(text=None, **values):
+    """The plan of the sleep is another one."""
+
+    def change(members, manifest):
+        rows = [json.loads(line) for line in members[JOURNAL].splitlines()]
+        (sleep,) = (row for row in rows if row["role"] == "sleep")
+        sleep["text"] = (
+            json.dumps({**json.loads(sleep["text"]), **values}) if text is None else text
+        )
+        return {**members, JOURNAL: "\n".join(map(json.dumps, rows)).encode()}
+
+    return change
+
+
 def _entry(**values):
     row = {"id": 1, "time": "", "role": "user", "text": "", "notes": [], **values}
     return _rows(JOURNAL, json.dumps(row))
@@ -201,8 +218,22 @@ def _entry(**values):
         (_entry(text=None), "is no str"),
         (_entry(notes=[{"key": "a"}]), "a row of journal.jsonl"),
         (_entry(notes=3), "a row of journal.jsonl"),
-        (_entry(role="sleep", text="[]"), "a row of journal.jsonl"),
-        (_entry(role="sleep", text='{"notes": []}'), "a row of journal.jsonl"),
+        (_entry(id=2**63 - 1), "entries are not in order"),
+        (_entry(id=-1), "entries are not in order"),
+        (_entry(text="\ud800"), "a row of journal.jsonl"),
+        (_entry(role="forgotten", text="a secret"), "has text or notes"),
+        (_entry(role="sleep", notes=[{"key": "a", "value": "b"}]), "has text or notes"),
+        (_rows(JOURNAL, "[" * 100_000), "cannot be read"),
+        (_rows(RECALLS, _RECALL.replace("1.5", "1e999")), "out of range"),
+        (_rows(RECALLS, _RECALL.replace('"entry": 1', '"entry": -1')), "out of range"),
+        (_slept(text="[]"), "plan of sleep 4 cannot be read"),
+        (_slept(text='{"notes": []}'), "plan of sleep 4 cannot be read"),
+        (_slept(text="[" * 100_000), "plan of sleep 4 cannot be read"),
+        (_slept(notes=[[1, [2]]]), "plan of sleep 4 cannot be read"),
+        (_slept(notes=[[1, 10**12]]), "not one that a memory made"),
+        (_slept(notes=[[6, 0]]), "not one that a memory made"),
+        (_slept(dreamed=10**9), "not one that a memory made"),
+        (_slept(base_turns="1"), "not one that a memory made"),
     ],
 )
 def test_what_is_no_memory_is_refused_and_leaves_nothing(file, tmp_path, change, message):
@@ -284,9 +315,11 @@ def test_a_state_that_would_fill_the_machine_is_refused(file, tmp_path, tiny_bun
 
 
 def test_nothing_is_unpickled(file, tmp_path):
+    ran = tmp_path / "ran"
+
     class Evil:
         def __reduce__(self):
-            return (print, ("run",))
+            return (ran.touch, ())
 
     def pickled(members, manifest):
         buffer = io.BytesIO()
@@ -296,3 +329,4 @@ def test_nothing_is_unpickled(file, tmp_path):
     folder = import_memory(changed(file, pickled), "alice", tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="damaged"):
         folder.read_snapshot(folder.journal.head(), "", torch.device("cpu"))
+    assert not ran.exists()

@@ -116,6 +116,59 @@ def test_what_was_slept_over_is_forgotten_too(alice, home, tiny_bundle):
     assert not bool(with_sleep["memory.delta.fast.down"].any())
 
 
+def test_a_value_that_comes_back_was_slept_over(alice, home, tiny_bundle):
+    alice.learn("my dog = Rex")
+    assert alice.sleep(SHORT).kept
+    alice.forget(5)
+    assert {note.key: note.value for note in alice.notes()}["my dog"] == "Pixel"
+    # In the place of Rex, Pixel is what the sleep rehearses.
+    with Resident.open("other", home, model=tiny_bundle) as never:
+        never.learn_all(TOLD)
+        never.sleep(SHORT)
+        plans = [
+            Plan.from_json(entry.text).notes
+            for memory in (alice, never)
+            for entry in memory.entries()
+            if entry.role == "sleep"
+        ]
+        assert plans[0] == plans[1]
+        assert same(alice.state(), never.state())
+
+
+def test_what_was_asked_in_other_words_goes_too(alice, home):
+    alice._folder.journal.recalled(
+        "asked", {"our old dog": 1.0}, alice._folder.journal.head().sha256
+    )
+    alice.forget("my dog")
+    assert not found(home, "our old dog")
+
+
+def test_a_question_of_before_leaves_nothing_after(alice):
+    sha256 = alice._folder.journal.head().sha256
+    alice.forget("my dog")
+    alice._folder.journal.recalled("asked", {"my dog": 1.0}, sha256)
+    assert alice._folder.journal.recall_rows() == []
+
+
+def test_undo_takes_what_is_left_of_the_last_turn(alice):
+    alice.learn("my horse = Fury; my fish = Bo")
+    alice.forget("my fish")
+    alice.undo()
+    assert [note.key for note in alice.notes()] == ["my dog", "my city", "my cat", "my boat"]
+
+
+def test_what_cannot_be_scrubbed_now_is_forgotten_all_the_same(alice, home, monkeypatch):
+    def full(_):
+        raise JournalError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(alice._folder.journal), "scrub", full)
+        assert not alice.forget("my dog").scrubbed
+    assert "my dog" not in [note.key for note in alice.notes()]
+    alice.learn("my horse = Fury")
+    assert not found(home, "Pixel", "my dog")
+
+
 def test_a_sleep_of_before_is_the_same_without_what_comes_later(alice, home, tiny_bundle):
     alice.sleep(SHORT)
     before = alice.state()

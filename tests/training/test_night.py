@@ -87,6 +87,12 @@ def test_without_anything_of_before_the_day_alone_is_rehearsed(evening):
     assert report.kept and report.before == (0.0, 0.0)
 
 
+def test_without_a_level_of_sleep_there_is_no_night(evening):
+    model, _, day, before = evening
+    with pytest.raises(ValueError, match="the last level is the one of sleep"):
+        run((model, NestedWeights(model, (4,)), day, before))
+
+
 def test_the_most_hurt_and_the_least_rehearsed_take_turns():
     hurt = torch.tensor([0.1, 0.9, 0.5, 0.0])
     times = torch.tensor([0, 5, 3, 1])

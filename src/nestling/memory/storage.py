@@ -80,13 +80,19 @@ def encode_state(
     return safetensors.save(tensors, {_MANIFEST: json.dumps(manifest)})
 
 
-def write_file(path: str | Path, content: bytes) -> str:
-    """Write a file whole or not at all, make it durable, and return the sha256 (hex) of it."""
+def write_file(path: str | Path, content: bytes, *, private: bool = False) -> str:
+    """Write a file whole or not at all, make it durable, and return the sha256 (hex) of it.
+
+    Args:
+        private: nobody else on the machine may read it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
         with temporary.open("xb") as file:
+            if private:
+                os.fchmod(file.fileno(), 0o600)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

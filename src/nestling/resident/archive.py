@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from nestling.memory.storage import write_file
 from nestling.models.dialogue import Note
 from nestling.resident.journal import Entry, Head, RecallRow
 from nestling.resident.sleep import Plan
-from nestling.resident.store import MemoryFolder, StoreError
+from nestling.resident.store import MemoryFolder, StoreError, sweep
 
 FORMAT_VERSION = 1
 MANIFEST, JOURNAL, RECALLS, SNAPSHOT = (
@@ -39,6 +40,8 @@ MANIFEST, JOURNAL, RECALLS, SNAPSHOT = (
 )
 # No manifest is longer; it is the one member that is read before its size is known to be right.
 _LONGEST_MANIFEST = 100_000
+# More than any number in a journal or a plan.
+_MANY = 1_000_000
 ROLES = ("user", "sleep", "forgotten")
 T = TypeVar("T")
 
@@ -56,7 +59,7 @@ def export_memory(folder: MemoryFolder, path: str | Path) -> Path:
     path = Path(path)
     content = _pack(folder)
     try:
-        write_file(path, content)
+        write_file(path, content, private=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return path
@@ -121,15 +124,16 @@ def _unpack(
     entries = [_entry(values) for values in _rows(members[JOURNAL], JOURNAL)]
     recalls = [_recall(values) for values in _rows(members[RECALLS], RECALLS)]
     snapshot = members.get(SNAPSHOT)
-    ids = [entry.id for entry in entries]
-    if ids != sorted(set(ids)) or manifest["entry"] != max(ids, default=0):
+    if [entry.id for entry in entries] != list(range(1, manifest["entry"] + 1)):
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
+    _check_plans(entries)
     folder = MemoryFolder(name or manifest["name"], home)
     if folder.path.exists():
         raise StoreError(
             f"there is a memory called '{folder.name}' in {folder.home} already; choose another "
             "name or remove it first"
         )
+    sweep(home)
     new = MemoryFolder.unnamed(home)
     try:
         new.create(manifest["model_hash"])
@@ -170,7 +174,14 @@ def _read(source: Path | BinaryIO, path: str) -> tuple[dict[str, bytes], dict[st
         raise ArchiveError(f"there is no file {path}") from None
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        OverflowError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         if isinstance(error, ArchiveError):
             raise
         raise ArchiveError(f"{path} is no whole archive of a memory: {error}") from error
@@ -220,7 +231,7 @@ def _rows(content: bytes, name: str) -> Iterator[dict[str, Any]]:
             continue
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArchiveError(f"line {number} of {name} cannot be read: {error}") from error
         if not isinstance(values, dict):
             raise ArchiveError(f"line {number} of {name} is no row")
@@ -236,8 +247,8 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         if role not in ROLES:
             raise ValueError(f"a role is one of {ROLES}, got {role!r}")
         text = _is(values["text"], str)
-        if role == "sleep":
-            Plan.from_json(text)
+        if (notes and role != "user") or (text and role == "forgotten"):
+            raise ValueError(f"an entry of the role {role!r} has text or notes")
         return Entry(_is(values["id"], int), _is(values["time"], str), role, text, notes)
 
     return _made(made, JOURNAL)
@@ -245,25 +256,50 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 
 def _recall(values: Mapping[str, Any]) -> RecallRow:
     def made() -> RecallRow:
+        margin = float(values["margin"])
+        if not math.isfinite(margin) or not 0 <= _is(values["entry"], int) < _MANY:
+            raise ValueError("a number is out of range")
         return RecallRow(
             _is(values["time"], str),
-            _is(values["entry"], int),
+            values["entry"],
             _is(values["kind"], str),
             _is(values["key"], str),
-            float(values["margin"]),
+            margin,
         )
 
     return _made(made, RECALLS)
 
 
+def _check_plans(entries: Sequence[Entry]) -> None:
+    """Refuse sleeps that rehearse what was not told, or for ever."""
+    told: set[tuple[int, int]] = set()
+    for entry in entries:
+        told.update((entry.id, place) for place in range(len(entry.notes)))
+        if entry.role == "sleep":
+            try:
+                plan = Plan.from_json(entry.text)
+                sizes = (plan.consolidation.steps, plan.consolidation.batch, plan.base_turns)
+                sound = told.issuperset(plan.notes) and all(
+                    isinstance(size, int) and 0 <= size < _MANY for size in (*sizes, plan.dreamed)
+                )
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                raise ArchiveError(
+                    f"the plan of sleep {entry.id} cannot be read: {error}"
+                ) from error
+            if not sound:
+                raise ArchiveError(f"the plan of sleep {entry.id} is not one that a memory made")
+
+
 def _made(make: Callable[[], T], name: str) -> T:
     try:
         return make()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ArchiveError(f"a row of {name} is not as it should be: {error}") from error
 
 
 def _is(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{value!r} is no {kind.__name__}")
+    if isinstance(value, str):
+        value.encode()
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -182,11 +182,16 @@ class Journal:
         """The latest value under every key, in the order in which they were told."""
         return latest_notes(self.entries())
 
-    def recalled(self, kind: str, margins: Mapping[str, float]) -> None:
-        """Keep that keys were recalled with these margins."""
+    def recalled(self, kind: str, margins: Mapping[str, float], sha256: str | None) -> None:
+        """Keep that keys were recalled with these margins, if the snapshot still is the head's.
+
+        What was asked before something was forgotten must not be written down after it.
+        """
         with self._open() as db, _transaction(db):
+            entry, now = db.execute("SELECT entry, sha256 FROM head").fetchone()
+            if now != sha256:
+                return
             db.execute(_RECALLS)
-            entry = db.execute("SELECT entry FROM head").fetchone()[0]
             db.executemany(
                 "INSERT INTO recalls (time, entry, kind, key, margin) VALUES (?, ?, ?, ?, ?)",
                 [(_now(), entry, kind, key, margin) for key, margin in margins.items()],
@@ -281,15 +286,15 @@ class Journal:
     def forget(
         self,
         changed: Sequence[Entry],
-        keys: Sequence[str],
+        known: Collection[str],
         *,
         snapshot: str | None,
         sha256: str | None,
     ) -> Head:
         """Put entries in the place of those with the same ids, in one transaction.
 
-        The recalls of the keys go, too. What was there may still lie in unused pages of the file
-        until `scrub` has been called.
+        Recalls of all but the known keys go, too: it may have been asked in other words. What was
+        there may still lie in unused pages of the file until `scrub` has been called.
         """
         with self._open() as db, _transaction(db):
             db.execute(_RECALLS)
@@ -297,7 +302,10 @@ class Journal:
                 "UPDATE entries SET role = ?, text = ?, notes = ? WHERE id = ?",
                 [(entry.role, entry.text, _notes_to(entry.notes), entry.id) for entry in changed],
             )
-            db.executemany("DELETE FROM recalls WHERE key = ?", [(key,) for key in keys])
+            recalled = {row[0] for row in db.execute("SELECT DISTINCT key FROM recalls")}
+            db.executemany(
+                "DELETE FROM recalls WHERE key = ?", [(key,) for key in recalled.difference(known)]
+            )
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, 'due')", (_SCRUB,))
             entry = db.execute("SELECT entry FROM head").fetchone()[0]
             return _move_head(db, Head(entry, snapshot, sha256))
@@ -317,19 +325,14 @@ class Journal:
         with self._open() as db:
             try:
                 db.execute("VACUUM")
-                if not self._emptied_log(db):
-                    return False
-                db.execute("DELETE FROM meta WHERE key = ?", (_SCRUB,))
-                return self._emptied_log(db)
+                busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    db.execute("DELETE FROM meta WHERE key = ?", (_SCRUB,))
+                return not busy
             except sqlite3.OperationalError as error:
                 if "locked" in str(error) or "busy" in str(error):
                     return False
                 raise
-
-    @staticmethod
-    def _emptied_log(db: sqlite3.Connection) -> bool:
-        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
 
     @contextmanager
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:

@@ -254,13 +254,13 @@ class Resident:
         return self._answer([item.asked or "" for item in restated], start, memory)
 
     def _answer(self, keys: Sequence[str], start: float, memory: bool) -> list[Answer]:
-        state = None
+        head, state = Head(), None
         if memory:
             with self._lock:
-                state = self._load()[1]
+                head, state = self._load()
         found = recall(self.bundle.model, self.bundle.dialogue, keys, state)
         if state is not None:
-            self._bring_to_front(keys, found, state)
+            self._bring_to_front(keys, found, head, state)
         share = 1000 * (time.perf_counter() - start) / max(1, len(keys))
         return [
             Answer(
@@ -274,7 +274,7 @@ class Resident:
         ]
 
     def _bring_to_front(
-        self, keys: Sequence[str], found: Sequence[Recall], state: MemoryState
+        self, keys: Sequence[str], found: Sequence[Recall], head: Head, state: MemoryState
     ) -> None:
         """Keep that something was recalled. Who may only read asks all the same."""
         known = {k: item.text for k, item in zip(keys, found, strict=True) if item.text}
@@ -284,7 +284,8 @@ class Resident:
         lessons = note_lessons(self.bundle.model, self.bundle.dialogue, notes)
         found_margins = margins(self.bundle.model, lessons, state, len(notes)).tolist()
         with suppress(JournalError):
-            self._folder.journal.recalled("asked", dict(zip(known, found_margins, strict=True)))
+            recalled = dict(zip(known, found_margins, strict=True))
+            self._folder.journal.recalled("asked", recalled, head.sha256)
 
     def rebuild(self) -> Rebuilt:
         """Replay the journal into a new snapshot, whatever became of the old one.
@@ -333,9 +334,9 @@ class Resident:
         """Forget a turn, or all that was ever noted under a key, as if it had never been told.
 
         The journal is replayed without it: the state is then, bit for bit, that of a memory which
-        was told everything else alone. The texts of the turns go from all files, and so do their
-        snapshots; an entry without words says that something was forgotten. Other notes of the same
-        turns stay.
+        was told everything else alone; where it slept, it sleeps again without it. The texts of the
+        turns go from all files, and so do their snapshots; an entry without words says that
+        something was forgotten. Other notes of the same turns stay.
 
         Args:
             item: the id of an entry (see `entries`), or a key (see `notes`).
@@ -343,32 +344,8 @@ class Resident:
         Raises:
             ValueError: there is no such entry or key, or the memory cannot be written.
         """
-        start = time.perf_counter()
         with self._lock, self._folder.lease():
-            self._check_open()
-            journal = self._folder.journal
-            self._check_model(journal.standing()[1])
-            entries = journal.entries()
-            gone = _places_of(entries, item)
-            if gone is None:
-                what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
-                raise ValueError(
-                    f"the memory '{self.name}' has no {what}; `nestling memory log {self.name}` "
-                    "shows what there is"
-                )
-            left = [_without(entry, gone) for entry in entries]
-            state = replay(self.bundle, left)
-            snapshot, sha256 = None, None
-            if any(entry.notes for entry in left):
-                snapshot, sha256 = self._folder.write_snapshot(state, self.bundle.model_hash)
-            changed = [new for new, old in zip(left, entries, strict=True) if new != old]
-            known = {note.key for entry in left for note in entry.notes}
-            keys = {entry.notes[place].key for entry in entries for place in gone.get(entry.id, ())}
-            journal.forget(changed, sorted(keys - known), snapshot=snapshot, sha256=sha256)
-            self._state = (sha256, state)
-            scrubbed = self._folder.scrub()
-        notes = sum(map(len, gone.values()))
-        return Forgotten(len(gone), notes, scrubbed, 1000 * (time.perf_counter() - start))
+            return self._forget(item)
 
     def undo(self) -> Forgotten:
         """Forget the last turn.
@@ -376,10 +353,40 @@ class Resident:
         Raises:
             ValueError: nothing was told yet.
         """
-        told = [entry.id for entry in self.entries() if entry.role == "user" and entry.text]
-        if not told:
-            raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
-        return self.forget(told[-1])
+        with self._lock, self._folder.lease():
+            told = [entry.id for entry in self.entries() if entry.role == "user"]
+            if not told:
+                raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
+            return self._forget(told[-1])
+
+    def _forget(self, item: int | str) -> Forgotten:
+        start = time.perf_counter()
+        self._check_open()
+        journal = self._folder.journal
+        self._check_model(journal.standing()[1])
+        entries = journal.entries()
+        gone = _places_of(entries, item)
+        if gone is None:
+            what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
+            raise ValueError(
+                f"the memory '{self.name}' has no {what}; `nestling memory log {self.name}` "
+                "shows what there is"
+            )
+        left = _without(entries, gone)
+        state = replay(self.bundle, left)
+        snapshot, sha256 = None, None
+        if any(entry.notes for entry in left):
+            snapshot, sha256 = self._folder.write_snapshot(state, self.bundle.model_hash)
+        changed = [new for new, old in zip(left, entries, strict=True) if new != old]
+        known = {note.key for entry in left for note in entry.notes}
+        journal.forget(changed, known, snapshot=snapshot, sha256=sha256)
+        self._state = (sha256, state)
+        # It is forgotten now. What is left in files may have to wait for the next writer.
+        scrubbed = False
+        with suppress(JournalError, OSError):
+            scrubbed = self._folder.scrub()
+        notes = sum(map(len, gone.values()))
+        return Forgotten(len(gone), notes, scrubbed, 1000 * (time.perf_counter() - start))
 
     def verify(self) -> Verified:
         """Look whether the journal and the snapshot are whole, and the one is what the other gives.
@@ -388,12 +395,12 @@ class Resident:
             ValueError: the journal or the snapshot is damaged, or another model wrote the memory.
         """
         start = time.perf_counter()
-        with self._lock:
-            self._folder.require()
+        self._folder.require()
+        with self._lock, self._folder.lease():
             self._folder.journal.check()
             self._state = None
-            head, state = self._load()
-            entries = [entry for entry in self.entries() if entry.id <= head.entry]
+            _, state = self._load()
+            entries = self.entries()
             again = replay(self.bundle, entries)
         same = list(again) == list(state) and all(torch.equal(again[n], state[n]) for n in state)
         return Verified(len(entries), same, 1000 * (time.perf_counter() - start))
@@ -447,7 +454,7 @@ class Resident:
                 moved = journal.append(
                     [(plan.to_json(), ())], snapshot=snapshot, sha256=sha256, role="sleep"
                 )
-                journal.recalled("sleep", known)
+                journal.recalled("sleep", known, sha256)
                 self._state = (sha256, new)
                 self._folder.keep_snapshots(head, moved)
             self._folder.end_sleep()
@@ -535,12 +542,27 @@ def _places_of(entries: Sequence[Entry], item: int | str) -> dict[int, set[int]]
     return {entry: places for entry, places in found.items() if places} or None
 
 
-def _without(entry: Entry, gone: Mapping[int, Collection[int]]) -> Entry:
-    """The entry as it stands where notes were never told."""
-    if entry.role == "sleep":
-        lost = {(other, place) for other, places in gone.items() for place in places}
-        return replace(entry, text=Plan.from_json(entry.text).without(lost).to_json())
-    if entry.id not in gone:
-        return entry
-    notes = tuple(n for place, n in enumerate(entry.notes) if place not in gone[entry.id])
-    return replace(entry, role="user" if notes else "forgotten", text="", notes=notes)
+def _without(entries: Sequence[Entry], gone: Mapping[int, Collection[int]]) -> list[Entry]:
+    """The journal as it stands where notes were never told.
+
+    A sleep keeps its plan but for them. Where one of them had taken the place of an earlier value,
+    that one is rehearsed instead.
+    """
+    lost = {(entry, place) for entry, places in gone.items() for place in places}
+    keys = {(e.id, place): e.notes[place].key for e in entries for place in gone.get(e.id, ())}
+    left: list[Entry] = []
+    for entry in entries:
+        if entry.role == "sleep":
+            plan = Plan.from_json(entry.text)
+            back = {keys[place] for place in plan.notes if place in lost}
+            plan = plan.without(lost)
+            again = {(n.entry, n.place) for n in latest_notes(left) if n.key in back}
+            plan = replace(plan, notes=tuple(sorted(again.union(plan.notes))))
+            left.append(replace(entry, text=plan.to_json()))
+        elif entry.id in gone:
+            notes = tuple(n for place, n in enumerate(entry.notes) if place not in gone[entry.id])
+            role = "user" if notes else "forgotten"
+            left.append(replace(entry, role=role, text="", notes=notes))
+        else:
+            left.append(entry)
+    return left

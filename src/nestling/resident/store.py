@@ -36,6 +36,8 @@ from nestling.resident.journal import Head, Journal, JournalError
 
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"
+# Nobody takes so long to make or remove a memory.
+_STALE_SECONDS = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 
 
@@ -298,9 +300,11 @@ class MemoryFolder:
         """
         if not self.journal.scrub_is_due():
             return True
-        self.keep_snapshots(self.journal.head())
+        self.keep_snapshots(head := self.journal.head())
         self.end_sleep()
-        return self.journal.scrub()
+        left = [path for path in self.snapshots.iterdir() if path.name != head.snapshot]
+        left += [path for path in self.path.iterdir() if SLEEP in path.name]
+        return not left and self.journal.scrub()
 
     def keep_snapshots(self, *heads: Head) -> None:
         """Remove all snapshots but those of these heads; call it once the head has moved."""
@@ -309,6 +313,16 @@ class MemoryFolder:
             if path.name not in kept:
                 with suppress(OSError):
                     path.unlink()
+
+
+def sweep(home: str | Path | None = None) -> None:
+    """Remove what a process that was killed left of a memory it was making or removing."""
+    for path in (_home(home)).glob(".*"):
+        with suppress(OSError):
+            if path.name.startswith((".new-", ".removed-")) and (
+                time.time() - path.stat().st_mtime > _STALE_SECONDS
+            ):
+                shutil.rmtree(path)
 
 
 def _home(home: str | Path | None) -> Path:

@@ -28,15 +28,17 @@ class NestedWeights:
         share: how far a slower level goes; 1 takes everything over, and changes nothing.
 
     Raises:
-        ValueError: periods that do not grow, or a share that is not above 0 and at most 1.
+        ValueError: periods of which one is no multiple of the one before, or a share that is not
+            above 0 and at most 1.
     """
 
     def __init__(self, model: nn.Module, periods: Sequence[int], share: float = 0.5) -> None:
         awake = [period for period in periods if period]
-        if any(slow <= fast for fast, slow in pairwise(awake)) or 0 in periods[:-1]:
+        grows = all(slow > fast and slow % fast == 0 for fast, slow in pairwise(awake))
+        if not grows or 0 in periods[:-1]:
             raise ValueError(
-                f"a slower level is written less often, and the one of sleep (0) is the last; "
-                f"got the periods {tuple(periods)}"
+                "a slower level is written less often, at a multiple of the period before, and the "
+                f"one of sleep (0) is the last; got the periods {tuple(periods)}"
             )
         if not 0 < share <= 1:
             raise ValueError(f"share is above 0 and at most 1, got {share}")

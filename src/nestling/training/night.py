@@ -3,7 +3,7 @@
 Awake, a model's weights learn the passages of a day, and on the way they lose what they knew. The
 slow level still has the weights of the evening before. In the night the model rehearses passages of
 the day by their own tokens and passages of before by what the slow level says of them: of these it
-takes, in turn, those that the day has hurt most and those that were not rehearsed for longest. Then
+takes, in turn, those that the day has hurt most and those that were rehearsed least often. Then
 all levels take the weights that the night has made. A night that leaves the model worse on what it
 must not lose is taken back: everything is as it was in the evening before.
 """
@@ -72,9 +72,16 @@ def sleep(
         model: the fastest of `levels`.
         day: what was learned since the last night.
         before: what is kept of earlier days.
-        base: what must not be lost.
+        base: what must not be lost; it is not rehearsed.
         rehearsed: [N] for `before`, how often each was rehearsed; it is counted up.
+
+    Raises:
+        ValueError: there is no level of sleep.
     """
+    if not levels.periods or levels.periods[-1] != 0:
+        raise ValueError(
+            f"the last level is the one of sleep, of period 0; the periods are {levels.periods}"
+        )
     teacher = copy.deepcopy(model)
     with torch.no_grad():
         for name, weight in teacher.named_parameters():

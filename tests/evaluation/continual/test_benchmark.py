@@ -1,6 +1,7 @@
 """Every method lives through a short stream and is judged alike."""
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from nestling.evaluation.continual.benchmark import (
     transfer,
 )
 from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
-from nestling.evaluation.continual.methods import METHODS
+from nestling.evaluation.continual.methods import METHODS, Method
 from nestling.evaluation.continual.streams import (
     CHOICES,
     VOCABULARY,
@@ -139,16 +140,17 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
 
 def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
     stream = make_stream("text")
-    # Passages of nine tokens: room for two of the base and six others.
+    # Passages of nine tokens: room for two of the base, one to look at, and six others.
     kept = Kept(stream, room=75, seed=0)
     for step in range(1, 30):
         kept.add(walks(1 + step % 2, 4))
-    assert len(kept.all()) == 8 and len(kept.base) == 2
-    assert torch.equal(kept.all().ids[:2], stream.base[:2].ids)
+    assert len(kept.all()) == 7 and len(kept.base) == len(kept.check) == 1
+    assert torch.equal(kept.all().ids[:1], stream.base[:1].ids)
+    assert torch.equal(kept.check.ids, stream.base[1:2].ids)
     assert kept.nbytes == 2 * 8 * 9
     times = kept.times_rehearsed()
     kept.rehearsed(times + 1)
-    assert kept.times_rehearsed().tolist() == [1] * 8
+    assert kept.times_rehearsed().tolist() == [1] * 7
 
 
 def test_transfer_by_its_definitions():
@@ -177,6 +179,32 @@ def test_one_model_of_the_beginning_serves_all_streams(tmp_path):
     with torch.no_grad():
         ids = text.base_test.ids
         torch.testing.assert_close(second(ids).logits[..., :VOCABULARY], first(ids).logits)
+
+
+def test_models_of_different_beginnings_are_not_mixed_up(tmp_path):
+    run_file, lines = tmp_path / "runs.jsonl", []
+    stream = make_stream("text")
+    begun_model(COURSE, stream, 0, run_file, lines.append)
+    trained = len(lines)
+    begun_model(COURSE, replace(stream, base=walks(4, 8)), 0, run_file, lines.append)
+    begun_model(replace(COURSE, base_rate=2e-2), stream, 0, run_file, lines.append)
+    assert len(lines) == 3 * trained
+
+
+@pytest.mark.parametrize(("judged", "best"), [("loss", 1.0), ("accuracy", 3.0)])
+def test_the_best_setting_is_the_one_that_is_taken(tmp_path, monkeypatch, judged, best):
+    settings = tuple({"rate": rate} for rate in (2.0, 1.0, 3.0))
+    monkeypatch.setattr(benchmark, "METHODS", {"it": Method(lambda *_, rate, seed: rate, settings)})
+    monkeypatch.setattr(benchmark, "Texts", lambda *_: None)
+    monkeypatch.setattr(benchmark, "STREAMS", {"text": lambda _, seed: make_stream("text", seed)})
+    monkeypatch.setattr(benchmark, "begun_model", lambda *_: None)
+    monkeypatch.setattr(
+        benchmark,
+        "live",
+        lambda rate, *_: {"summary": {"average": rate}, "matrix": [], "judged": judged},
+    )
+    rows = list(measure_continual(tmp_path, streams=["text"], models=["it"], seeds=[0]))
+    assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best}")]
 
 
 def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):

@@ -65,7 +65,8 @@ class ElasticWeights(FineTuning):
 
     @property
     def nbytes(self) -> int:
-        return 3 * super().nbytes
+        recent = 2 * sum(lot.ids.numel() for lot in self.recent)
+        return 3 * super().nbytes + recent
 
     def learn(self, lot: Passages) -> None:
         super().learn(lot)
@@ -95,7 +96,7 @@ class ElasticWeights(FineTuning):
 
 
 class LoRAPerTask(Fixed):
-    """A new adapter of `peft` for every task; a passage is answered by the surest of them.
+    """A new adapter of `peft` for every task; a passage is answered by the surest, or by none.
 
     Sure is the one whose predictions of what is asked have the least entropy. Tasks end where they
     end: this method is told.
@@ -131,7 +132,7 @@ class LoRAPerTask(Fixed):
     def scores(self, passages: Passages, classes: Sequence[int]) -> Tensor:
         current = self._current()
         found, doubts = [], []
-        for adapter in [*self.adapters, *([current] if self.begun else [])] or [self.first]:
+        for adapter in [self.first, *self.adapters, *([current] if self.begun else [])]:
             self._set(adapter)
             found.append(super().scores(passages, classes))
             doubts.append(self._doubts(passages, classes))

@@ -17,6 +17,7 @@ After every task all tests of the tasks so far are taken, and nobody learns from
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -168,11 +169,11 @@ def begun_model(
     model serves all streams.
     """
     words = course.model(VOCABULARY, seed)
-    sizes = asdict(course)
     place = None
     if run_file is not None:
-        name = "-".join(str(sizes[key]) for key in ("width", "layers", "heads", "base_rate"))
-        place = run_file.parent / f"continual_base_{name}-{len(stream.base)}-{seed}.safetensors"
+        course_of = {name: value for name, value in asdict(course).items() if name != "size"}
+        read = hashlib.sha256(stream.base.ids.numpy().tobytes() + repr(course_of).encode())
+        place = run_file.parent / f"continual_base_{read.hexdigest()[:12]}_{seed}.safetensors"
     if place is not None and place.is_file():
         load_model(words, place)
     else:
@@ -224,13 +225,16 @@ def live(
     before = _base(learner, stream)
     first = _score_all(learner, stream, tasks, tasks)
     matrix: list[list[float]] = []
+    lots = 0
     for place, task in enumerate(some):
-        for step, rows in enumerate(in_lots(task.train, course.batch, generator), start=1):
+        for rows in in_lots(task.train, course.batch, generator):
             spent += timed(partial(learner.learn, task.train[rows]), "cpu")
-            if step % course.day == 0:
+            lots += 1
+            if lots % course.day == 0:
                 spent += timed(learner.end_day, "cpu")
-        # What is left of the last day.
-        spent += timed(learner.end_day, "cpu") + timed(learner.end_task, "cpu")
+        spent += timed(learner.end_task, "cpu")
+        if place + 1 == tasks:
+            spent += timed(learner.end_day, "cpu")
         matrix.append(_score_all(learner, stream, place + 1, tasks))
         report(place, matrix[-1][: place + 1])
     by_classes = bool(some[0].classes)

@@ -1,7 +1,7 @@
 """What a method that lives through a stream does, and how Hope does it.
 
 Every method begins with the same trained model. It is given the passages of a task in lots, day by
-day, and never told which task they are of; a night follows every day.
+day, and never told which task they are of or where one ends; a night follows every day.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ class Learner(Protocol):
 class Kept:
     """Passages of before, in a room of so many tokens (reservoir sampling).
 
-    A quarter of the room is for passages of the base; the rest is for as many passages as there is
+    A quarter of the room is for passages of the base, half of them to be rehearsed and half to tell
+    whether a night did harm; the rest is for as many passages as there is
     room for the longest ones, and of all that came each stays with the same probability.
     """
 
     def __init__(self, stream: Stream, room: int, seed: int) -> None:
         longest = max(task.train.ids.shape[1] for task in stream.tasks)
         self.rng, self.room = random.Random(f"kept {seed}"), (room - room // 4) // longest
-        self.base = stream.base[slice(room // 4 // stream.base.ids.shape[1])]
+        count = room // 4 // stream.base.ids.shape[1]
+        self.base, self.check = stream.base[: count // 2], stream.base[count // 2 : count]
         self.rows: list[Passages] = []
         self.times: list[int] = []
         self.base_times = torch.zeros(len(self.base), dtype=torch.int64)
@@ -84,7 +86,7 @@ class Kept:
     @property
     def nbytes(self) -> int:
         """Two bytes for an id."""
-        return 2 * sum(part.ids.numel() for part in (self.base, *self.rows))
+        return 2 * sum(part.ids.numel() for part in (self.base, self.check, *self.rows))
 
 
 class Fixed:
@@ -164,12 +166,13 @@ class HopeLearner(FineTuning):
         self.night = night
         self.kept = Kept(stream, ROOM, seed)
         self.day: list[Passages] = []
+        self.longest_day = 0
         self.generator = torch.Generator().manual_seed(seed)
         self.reports: list[NightReport] = []
 
     @property
     def nbytes(self) -> int:
-        return self.levels.nbytes + (self.kept.nbytes if self.night else 0)
+        return self.levels.nbytes + (self.kept.nbytes + self.longest_day if self.night else 0)
 
     def learn(self, lot: Passages) -> None:
         super().learn(lot)
@@ -180,6 +183,7 @@ class HopeLearner(FineTuning):
     def end_day(self) -> None:
         if self.night is None or not self.day:
             return
+        self.longest_day = max(self.longest_day, 2 * sum(lot.ids.numel() for lot in self.day))
         day, before, times = joined(self.day), self.kept.all(), self.kept.times_rehearsed()
         self.reports.append(
             sleep(
@@ -187,7 +191,7 @@ class HopeLearner(FineTuning):
                 self.levels,
                 day,
                 before,
-                self.kept.base,
+                self.kept.check,
                 times,
                 self.night,
                 self.generator,

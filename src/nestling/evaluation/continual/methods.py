@@ -38,13 +38,14 @@ def _hope(levels: int, *, sleeps: bool) -> Method:
     return Method(make, settings, levels=levels, sleeps=sleeps)
 
 
-_AT_RATE = ({"rate": RATE},)
+# Slower levels are slower learners: the same is open to fine-tuning and replay.
+_RATES = ({"rate": RATE / 3}, {"rate": RATE})
 METHODS: dict[str, Method] = {
     # One level is fine-tuning.
-    "fine-tuning": Method(FineTuning, _AT_RATE, levels=1),
+    "fine-tuning": Method(FineTuning, _RATES, levels=1),
     **{f"hope, levels {n}": _hope(n, sleeps=False) for n in (2, 3, 4)},
     **{f"hope, levels {n}, sleep": _hope(n, sleeps=True) for n in (2, 3, 4)},
-    "replay": Method(Replay, _AT_RATE),
+    "replay": Method(Replay, _RATES),
     "ewc": Method(ElasticWeights, tuple({"rate": RATE, "anchor": a} for a in (1e2, 1e4))),
     "lora per task": Method(LoRAPerTask, tuple({"rate": rate} for rate in (1e-3, 5e-3))),
     "in context": Method(InContext),

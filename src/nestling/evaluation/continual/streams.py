@@ -171,7 +171,7 @@ def draw_domains(texts: Texts, seed: int) -> Stream:
         )
         for name, file in DOMAINS.items()
     ]
-    return _stream("domains", texts, tasks, rng)
+    return _stream("domains", texts, tasks, seed)
 
 
 def draw_clinc150(texts: Texts, seed: int) -> Stream:
@@ -187,7 +187,7 @@ def draw_clinc150(texts: Texts, seed: int) -> Stream:
     groups = [(domain, sorted({row[2] for row in rows if row[3] == domain})) for domain in domains]
     train = [(text, intent) for split, text, intent, _ in rows if split == "train"]
     test = [(text, intent) for split, text, intent, _ in rows if split == "test"]
-    return _classes("clinc150", texts, groups, train, test, rng)
+    return _classes("clinc150", texts, groups, train, test, seed)
 
 
 def draw_dbpedia(texts: Texts, seed: int) -> Stream:
@@ -201,7 +201,7 @@ def draw_dbpedia(texts: Texts, seed: int) -> Stream:
     ]
     train = [(row["text"], row["label_name"]) for row in rows if row["split"] == "val"]
     test = [(row["text"], row["label_name"]) for row in rows if row["split"] == "test"]
-    return _classes("dbpedia", texts, groups, train, test, rng)
+    return _classes("dbpedia", texts, groups, train, test, seed)
 
 
 def draw_languages(texts: Texts, seed: int) -> Stream:
@@ -223,7 +223,7 @@ def draw_languages(texts: Texts, seed: int) -> Stream:
         Task(f"English to {name}", passages(train, key), passages(test, key))
         for name, key in (("Basque", "eu"), ("Swahili", "sw"))
     ]
-    return _stream("languages", texts, tasks, rng)
+    return _stream("languages", texts, tasks, seed)
 
 
 STREAMS: dict[str, Callable[[Texts, int], Stream]] = {
@@ -240,8 +240,9 @@ def _classes(
     groups: Sequence[tuple[str, Sequence[str]]],
     train: Sequence[tuple[str, str]],
     test: Sequence[tuple[str, str]],
-    rng: random.Random,
+    seed: int,
 ) -> Stream:
+    rng = random.Random(f"{name} texts {seed}")
     size, labels = texts.size, [label for _, some in groups for label in some]
     ids = {label: VOCABULARY + place for place, label in enumerate(labels)}
 
@@ -266,13 +267,12 @@ def _classes(
         )
         for title, some in groups
     ]
-    return _stream(name, texts, tasks, rng, len(labels))
+    return _stream(name, texts, tasks, seed, len(labels))
 
 
-def _stream(
-    name: str, texts: Texts, tasks: Sequence[Task], rng: random.Random, classes: int = 0
-) -> Stream:
-    size = texts.size
+def _stream(name: str, texts: Texts, tasks: Sequence[Task], seed: int, classes: int = 0) -> Stream:
+    # The same for all streams of a seed, so that one model can begin them all.
+    size, rng = texts.size, random.Random(f"base {seed}")
     return Stream(
         name,
         tuple(tasks),
