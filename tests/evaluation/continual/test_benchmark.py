@@ -12,7 +12,6 @@ from nestling.evaluation.continual.benchmark import (
     begun_model,
     live,
     measure_continual,
-    transfer,
 )
 from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
 from nestling.evaluation.continual.methods import METHODS, Method
@@ -151,20 +150,6 @@ def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
     times = kept.times_rehearsed()
     kept.rehearsed(times + 1)
     assert kept.times_rehearsed().tolist() == [1] * 7
-
-
-def test_transfer_by_its_definitions():
-    accuracies = transfer([[0.9], [0.6, 0.8], [0.7, 0.5, 1.0]], [], rises=True)
-    assert accuracies == {
-        "average": round((0.7 + 0.5 + 1.0) / 3, 4),
-        "anytime": round((0.9 + 0.7 + 2.2 / 3) / 3, 4),
-        "newest": 0.9,
-        "backward transfer": round((-0.2 - 0.3) / 2, 4),
-        "forgetting": round((0.2 + 0.3) / 2, 4),
-    }
-    losses = transfer([[2.0, 5.0], [3.0, 4.0]], [6.0, 5.5], rises=False)
-    assert losses["backward transfer"] == -1.0 and losses["forgetting"] == 1.0
-    assert losses["forward transfer"] == 0.5
 
 
 def test_one_model_of_the_beginning_serves_all_streams(tmp_path):

@@ -9,7 +9,7 @@ from nestling.evaluation.continual import fact_baselines, fact_learners, facts
 from nestling.evaluation.continual.fact_learners import HopeLearner, graded, with_levels
 from nestling.evaluation.continual.fact_methods import METHODS
 from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, Turn, draw_stream
-from nestling.evaluation.continual.facts import Course, live, measure_continual_facts, transfer
+from nestling.evaluation.continual.facts import Course, live, measure_continual_facts
 from nestling.evaluation.continual.tables import continual_facts_table
 from nestling.models.dialogue import Note
 from nestling.resident.sleep import SleepOptions
@@ -123,15 +123,6 @@ def test_grades():
     queries = [Query("", "k")] * 4
     outcomes = graded(queries, [1, -1, -1, -1], [1, 1, -1, -1], [1, 1, 1, -1])
     assert outcomes == ["right", "old", "refused", "other"]
-
-
-def test_transfer_by_hand():
-    found = transfer([[1.0], [0.5, 0.8], [0.7, 0.6, 1.0]])
-    assert found["average accuracy"] == pytest.approx(0.7667, abs=1e-4)
-    assert found["anytime accuracy"] == pytest.approx((1 + 0.65 + 0.76667) / 3, abs=1e-4)
-    assert found["backward transfer"] == pytest.approx((-0.3 - 0.2) / 2)
-    assert found["forgetting"] == pytest.approx((0.3 + 0.2) / 2)
-    assert "forgetting" not in transfer([[1.0]])
 
 
 def test_a_stream_has_its_changes_after_what_they_change(tiny_bundle):

@@ -18,7 +18,6 @@ After every task all tests of the tasks so far are taken, and nobody learns from
 from __future__ import annotations
 
 import hashlib
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -29,6 +28,7 @@ import torch
 from safetensors.torch import load_model, save_model
 
 from nestling.evaluation.continual.learners import Learner
+from nestling.evaluation.continual.matrices import rows_of, transfer
 from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
     STREAMS,
@@ -153,11 +153,7 @@ def measure_continual(
                     "seed": seed,
                     "setting": ", ".join(f"{k} {v}" for k, v in chosen.items()),
                 }
-                for metric, value in row["summary"].items():
-                    yield {**common, "metric": metric, "value": value}
-                for i, line in enumerate(row["matrix"]):
-                    for j, value in enumerate(line):
-                        yield {**common, "metric": f"R[{i}, {j}]", "value": value}
+                yield from rows_of(row, common)
 
 
 def begun_model(
@@ -238,7 +234,7 @@ def live(
         matrix.append(_score_all(learner, stream, place + 1, tasks))
         report(place, matrix[-1][: place + 1])
     by_classes = bool(some[0].classes)
-    summary = transfer(matrix, first, rises=by_classes)
+    summary = transfer(matrix, rises=by_classes, first=() if by_classes else first)
     summary |= before
     summary |= {f"{name} after": value for name, value in _base(learner, stream).items()}
     summary |= {
@@ -251,39 +247,6 @@ def live(
         "matrix": lower,
         "judged": "accuracy" if by_classes else "loss",
     }
-
-
-def transfer(
-    matrix: Sequence[Sequence[float]], first: Sequence[float], *, rises: bool
-) -> dict[str, float]:
-    """What continual learning is judged by.
-
-    Args:
-        matrix: R, line i after task i, with the tasks to come where they can be judged.
-        first: the scores of the model of the beginning.
-        rises: whether a higher score is a better one.
-    """
-    sign, last, count = (1 if rises else -1), matrix[-1], len(matrix)
-    found = {
-        "average": statistics.fmean(last),
-        "anytime": statistics.fmean(
-            statistics.fmean(line[: i + 1]) for i, line in enumerate(matrix)
-        ),
-        "newest": statistics.fmean(matrix[j][j] for j in range(count)),
-    }
-    if count > 1:
-        before = range(count - 1)
-        found["backward transfer"] = statistics.fmean(
-            sign * (last[j] - matrix[j][j]) for j in before
-        )
-        found["forgetting"] = statistics.fmean(
-            max(sign * line[j] for line in matrix[j:]) - sign * last[j] for j in before
-        )
-    if count > 1 and not rises:
-        found["forward transfer"] = statistics.fmean(
-            first[j] - matrix[j - 1][j] for j in range(1, count)
-        )
-    return {name: round(value, 4) for name, value in found.items()}
 
 
 def _score_all(learner: Learner, stream: Stream, learned: int, tasks: int) -> list[float]:

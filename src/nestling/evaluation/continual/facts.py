@@ -27,6 +27,7 @@ from typing import Any
 from nestling.evaluation.continual.fact_learners import Learner
 from nestling.evaluation.continual.fact_methods import METHODS
 from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, draw_stream
+from nestling.evaluation.continual.matrices import rows_of, transfer
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed
@@ -34,6 +35,7 @@ from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.rehearsal import mean_loss, restating_lessons
 
 EVERY = 50
+_ACCURACIES = {"average": "average accuracy", "anytime": "anytime accuracy"}
 AGES = ((0, 10), (10, 100), (100, 500), (500, 1000), (1000, 1_000_000))
 
 
@@ -99,11 +101,7 @@ def measure_continual_facts(
                 "seed": seed,
                 "setting": ", ".join(f"{k} {v}" for k, v in chosen.items()),
             }
-            for metric, value in row["summary"].items():
-                yield {**common, "metric": metric, "value": value}
-            for i, line in enumerate(row["matrix"]):
-                for j, value in enumerate(line):
-                    yield {**common, "metric": f"R[{i}, {j}]", "value": value}
+            yield from rows_of(row, common)
 
 
 def live(learner: Learner, stream: Stream, bundle: ModelBundle) -> Row:
@@ -129,7 +127,7 @@ def live(learner: Learner, stream: Stream, bundle: ModelBundle) -> Row:
                 ]
             )
     summary = {f"recall, age {age_name(age)}": _mean(found) for age, found in ages.items()}
-    summary |= transfer(matrix)
+    summary |= {_ACCURACIES.get(name, name): value for name, value in transfer(matrix).items()}
     outcomes = learner.outcomes(stream.changed)
     summary["changed: new"] = _mean([item == "right" for item in outcomes])
     summary["changed: old"] = _mean([item == "old" for item in outcomes])
@@ -172,22 +170,6 @@ def _ask_by_age(
             if age[0] <= place - query.told < age[1]:
                 found.append(known)
     return right
-
-
-def transfer(matrix: Sequence[Sequence[float]]) -> dict[str, float]:
-    """What continual learning is judged by, of R (lower triangle, line i after session i)."""
-    last = matrix[-1]
-    found = {
-        "average accuracy": statistics.fmean(last),
-        "anytime accuracy": statistics.fmean(statistics.fmean(line) for line in matrix),
-    }
-    if len(matrix) > 1:
-        before = range(len(matrix) - 1)
-        found["backward transfer"] = statistics.fmean(last[j] - matrix[j][j] for j in before)
-        found["forgetting"] = statistics.fmean(
-            max(line[j] for line in matrix[j:]) - last[j] for j in before
-        )
-    return {name: round(value, 4) for name, value in found.items()}
 
 
 def age_name(age: tuple[int, int]) -> str:
