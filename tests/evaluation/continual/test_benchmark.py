@@ -189,7 +189,7 @@ def test_the_best_setting_is_the_one_that_is_taken(tmp_path, monkeypatch, judged
         lambda rate, *_: {"summary": {"average": rate}, "matrix": [], "judged": judged},
     )
     rows = list(measure_continual(tmp_path, streams=["text"], models=["it"], seeds=[0]))
-    assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best}")]
+    assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best:g}")]
 
 
 def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):

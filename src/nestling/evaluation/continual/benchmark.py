@@ -151,7 +151,7 @@ def measure_continual(
                     "levels": METHODS[method].levels,
                     "sleep": METHODS[method].sleeps,
                     "seed": seed,
-                    "setting": ", ".join(f"{k} {v}" for k, v in chosen.items()),
+                    "setting": ", ".join(f"{k} {v:.2g}" for k, v in chosen.items()),
                 }
                 yield from rows_of(row, common)
 
