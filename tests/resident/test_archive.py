@@ -167,6 +167,10 @@ def _newer(members, manifest):
     manifest["format"] = 99
 
 
+def _endless(members, manifest):
+    manifest["entry"] = 10**15
+
+
 def _long(members, manifest):
     manifest["padding"] = "x" * 200_000
 
@@ -208,6 +212,7 @@ def _entry(**values):
         (_without_journal, "manifest is not whole"),
         (_newer, "a format that this version"),
         (_long, "is too long"),
+        (_endless, "entries are not in order"),
         (_rows(JOURNAL, "{"), "line 1 of journal.jsonl cannot be read"),
         (_rows(JOURNAL, "[]"), "line 1 of journal.jsonl is no row"),
         (_rows(JOURNAL, ""), "entries are not in order"),

@@ -210,8 +210,8 @@ def _tell_forgotten(item: str, forgotten: Forgotten, *, as_json: bool) -> None:
     typer.echo(f"Forgot {item}: {turns}, {notes}.")
     if not forgotten.scrubbed:
         typer.echo(
-            "Another process is reading the journal, so its file may still hold the words; they go "
-            "with the next write."
+            "Its files could not all be written anew, so they may still hold the words; the next "
+            "write tries again."
         )
 
 

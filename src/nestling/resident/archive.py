@@ -124,7 +124,8 @@ def _unpack(
     entries = [_entry(values) for values in _rows(members[JOURNAL], JOURNAL)]
     recalls = [_recall(values) for values in _rows(members[RECALLS], RECALLS)]
     snapshot = members.get(SNAPSHOT)
-    if [entry.id for entry in entries] != list(range(1, manifest["entry"] + 1)):
+    in_order = all(entry.id == place for place, entry in enumerate(entries, start=1))
+    if not in_order or manifest["entry"] != len(entries):
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
     _check_plans(entries)
     folder = MemoryFolder(name or manifest["name"], home)

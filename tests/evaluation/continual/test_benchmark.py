@@ -118,6 +118,26 @@ def test_a_class_that_is_learned_is_known():
     assert float(learner.scores(stream.tasks[0].test, stream.tasks[0].classes).mean()) == 1.0
 
 
+def test_the_context_holds_what_came_last():
+    stream = make_stream("text")
+    learner = METHODS["in context"].make(COURSE.model(VOCABULARY, 0).eval(), stream, seed=0)
+    # Three passages of ten tokens.
+    learner.room = 35
+    lots = [walks(1 + step % 2, 4) for step in range(5)]
+    for lot in lots:
+        learner.learn(lot)
+    assert list(learner.last.values()) == [lots[-1].whole(row) for row in range(1, 4)]
+
+
+def test_of_a_class_the_context_holds_the_last_passage():
+    stream = make_stream("classes")
+    model = COURSE.model(stream.vocabulary, 0).eval()
+    learner = METHODS["in context"].make(model, stream, seed=0)
+    for _ in range(3):
+        learner.learn(stream.tasks[0].train)
+    assert sorted(whole[-1] for whole in learner.last.values()) == list(stream.tasks[0].classes)
+
+
 def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
     stream = make_stream("text")
     learner = HopeLearner(

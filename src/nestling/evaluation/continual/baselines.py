@@ -178,6 +178,7 @@ class InContext(Fixed):
         super().__init__(model, stream, seed)
         self.room = model.settings.sliding_window - stream.tasks[0].test.ids.shape[1]
         self.last: dict[object, list[int]] = {}
+        self.seen = 0
 
     @property
     def nbytes(self) -> int:
@@ -186,7 +187,8 @@ class InContext(Fixed):
     def learn(self, lot: Passages) -> None:
         for row in range(len(lot)):
             whole = lot.whole(row)
-            name = whole[-1] if int(lot.asked[row].sum()) == 1 else len(self.last)
+            self.seen += 1
+            name = whole[-1] if int(lot.asked[row].sum()) == 1 else ("passage", self.seen)
             self.last.pop(name, None)
             self.last[name] = whole
         while len(self.last) > 1 and sum(map(len, self.last.values())) > self.room:
