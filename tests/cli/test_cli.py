@@ -59,7 +59,7 @@ def test_nothing_on_stdin_is_an_error(run):
 def test_asking_prints_the_answer_alone(run):
     run("teach", "--memory", "alice", DOG)
     answers = lines(run("ask", "--memory", "alice", "--json", ASK_DOG))
-    assert set(answers[0]) == {"text", "logprob", "known", "key", "milliseconds"}
+    assert set(answers[0]) == {"text", "logprob", "known", "key", "milliseconds", "found"}
     assert answers[0]["key"] == "my dog"
     assert run("ask", "--memory", "alice", ASK_DOG).stdout.strip() == answers[0]["text"]
 
@@ -96,17 +96,6 @@ def test_wrong_usage_has_exit_code_two(run):
 def test_a_missing_model_is_an_error(run, tmp_path):
     failed = run("teach", "-m", "alice", "--model", str(tmp_path / "none"), DOG, code=1)
     assert "is no model folder" in failed.stderr
-
-
-def test_chatting_tells_and_asks(run):
-    said = f"{DOG}\n/notes\n{SMALL_TALK}\n\n{ASK_DOG}\n{'word ' * 200}\n/what\n/quit\n{DOG}\n"
-    replies = run("chat", "--memory", "alice", stdin=said).stdout.splitlines()
-    assert replies[0] == "Noted my dog: Pixel"
-    assert replies[1] == "my dog: Pixel"
-    assert replies[2].startswith("I'm listening.")
-    assert replies[4].startswith("(a sentence is too long")
-    assert replies[5] == "There are /notes and /quit."
-    assert len(replies) == 6
 
 
 def test_memories_are_listed_shown_and_removed(run):
@@ -165,6 +154,47 @@ def test_a_memory_is_carried_branched_and_verified(run, tmp_path):
         assert "Pixel" in run("memory", "show", name).stdout
     assert "there is a memory called 'alice'" in run("memory", "import", file, code=1).stderr
     assert "there is no file" in run("memory", "import", file + "x", code=1).stderr
+
+
+def test_a_memory_goes_back_and_says_what_differs(run):
+    run("teach", "-m", "alice", DOG, SMALL_TALK)
+    changed = lines(run("memory", "diff", "alice", "0", "--json"))[0]
+    assert (changed["before"], changed["after"], changed["asked"]) == (0, 2, 1)
+    assert changed["norms"]["fast"] > 0
+    assert "of 2 answers differ" in run("memory", "diff", "alice", "0", "--ask", ASK_DOG).stdout
+    back = run("memory", "rollback", "alice", "0").stdout
+    assert "this is version 3" in back
+    assert "rollback alice 2` takes it back" in back
+    assert "noted nothing" in run("memory", "show", "alice").stdout
+    shown = run("memory", "log", "alice").stdout
+    assert "(rolled back to 0)" in shown
+    counts = [entry["counts"] for entry in lines(run("memory", "log", "alice", "--json"))]
+    assert counts == [False, False, False]
+    run("memory", "rollback", "alice", "2")
+    assert "Pixel" in run("memory", "show", "alice").stdout
+    assert "it has 0 to 4" in run("memory", "rollback", "alice", "9", code=1).stderr
+
+
+def test_clearing_up_says_what_it_freed(run, tmp_path):
+    run("teach", "-m", "alice", DOG)
+    (tmp_path / "home" / "alice" / "snapshots" / ".left").write_bytes(bytes(50_000))
+    freed = run("memory", "gc", "alice", "--only-now").stdout
+    assert freed.startswith("Freed 5")
+    assert "1 snapshots are kept" in freed
+    assert "is whole" in run("memory", "verify", "alice").stdout
+
+
+def test_answers_are_compared_and_explained(run):
+    run("teach", "-m", "alice", DOG)
+    compared = lines(run("ask", "-m", "alice", "--compare", "--json", ASK_DOG))[0]
+    assert compared["text"]["found"] == [DOG]
+    assert compared["weights"]["found"] == []
+    assert "texts alone" in run("ask", "-m", "alice", "--compare", ASK_DOG).stdout
+    assert f"(read: {DOG})" in run("ask", "-m", "alice", "--texts", "2", ASK_DOG).stdout
+    why = lines(run("ask", "-m", "alice", "--why", "--json", ASK_DOG))[0]
+    assert why["told"] == 1
+    failed = run("ask", "-m", "alice", "--why", "--compare", ASK_DOG, code=1)
+    assert "one at a time" in failed.stderr
 
 
 def test_a_memory_without_notes_has_nothing_to_rehearse(run):

@@ -3,7 +3,7 @@
 import pytest
 
 from nestling.models.dialogue import Note, Restatement
-from nestling.resident import session
+from nestling.resident import session, versions
 
 
 def notes_of(text: str) -> tuple[Note, ...]:
@@ -19,6 +19,7 @@ def plain_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return [Restatement(notes_of(text)) for text in texts]
 
     monkeypatch.setattr(session, "restate", restate)
+    monkeypatch.setattr(versions, "restate", restate)
 
 
 @pytest.fixture

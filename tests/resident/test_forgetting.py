@@ -264,7 +264,7 @@ def test_a_forgetting_that_was_cut_off_is_finished_by_the_next_writer(alice, hom
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(MemoryFolder, "keep_snapshots", killed)
+        patch.setattr(MemoryFolder, "clear_snapshots", killed)
         with pytest.raises(Killed):
             alice.forget(1)
     # From the moment on at which the journal is without it, it is forgotten.

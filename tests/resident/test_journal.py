@@ -1,6 +1,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from nestling.models.dialogue import Note
 from nestling.resident import journal as module
-from nestling.resident.journal import Head, Journal, JournalError
+from nestling.resident.journal import Head, Journal, JournalError, latest_notes
 
 NO_SNAPSHOT = {"snapshot": None, "sha256": None}
 
@@ -33,13 +34,13 @@ def change(journal, statement):
 def test_entries_come_back_in_order_as_they_were(tmp_path_factory, told):
     journal = Journal(tmp_path_factory.mktemp("journal") / "j")
     journal.create("abc")
-    journal.append(told, **NO_SNAPSHOT)
+    journal.append([("user", *turn) for turn in told], **NO_SNAPSHOT)
     assert [(entry.text, list(entry.notes)) for entry in journal.entries()] == told
     assert journal.head().entry == len(told)
 
 
 def test_times_are_utc_and_roles_are_kept(journal):
-    journal.append([("hello", [])], **NO_SNAPSHOT)
+    journal.append([("user", "hello", [])], **NO_SNAPSHOT)
     entry = journal.entries()[0]
     assert datetime.fromisoformat(entry.time).utcoffset().total_seconds() == 0
     assert entry.role == "user"
@@ -50,15 +51,15 @@ def test_a_new_journal_stands_at_a_fresh_state(journal):
 
 
 def test_creating_again_changes_nothing(journal):
-    journal.append([("hello", [])], **NO_SNAPSHOT)
+    journal.append([("user", "hello", [])], **NO_SNAPSHOT)
     journal.create("other")
     assert journal.standing() == (Head(1, None, None), "abc")
 
 
 def test_entries_and_head_move_together_or_not_at_all(journal):
-    journal.append([("first", [])], snapshot="a", sha256="b")
+    journal.append([("user", "first", [])], snapshot="a", sha256="b")
     with pytest.raises(JournalError):
-        journal.append([("second", []), (None, [])], snapshot="c", sha256="d")
+        journal.append([("user", "second", []), ("user", None, [])], snapshot="c", sha256="d")
     assert [entry.text for entry in journal.entries()] == ["first"]
     assert journal.head() == Head(1, "a", "b")
 
@@ -66,19 +67,19 @@ def test_entries_and_head_move_together_or_not_at_all(journal):
 def test_the_latest_value_of_a_key_counts(journal):
     journal.append(
         [
-            ("1", [Note("my dog", "Rex"), Note("my city", "Porto")]),
-            ("2", [Note("my dog", "Pixel")]),
+            ("user", "1", [Note("my dog", "Rex"), Note("my city", "Porto")]),
+            ("user", "2", [Note("my dog", "Pixel")]),
         ],
         **NO_SNAPSHOT,
     )
-    assert [(n.key, n.value, n.entry) for n in journal.notes()] == [
+    assert [(n.key, n.value, n.entry) for n in latest_notes(journal.entries())] == [
         ("my city", "Porto", 1),
         ("my dog", "Pixel", 2),
     ]
 
 
 def test_a_replay_keeps_entries_and_replaces_notes(journal):
-    journal.append([("1", [Note("a", "b")]), ("2", [])], snapshot="x", sha256="y")
+    journal.append([("user", "1", [Note("a", "b")]), ("user", "2", [])], snapshot="x", sha256="y")
     journal.replace_snapshot(
         snapshot="v", sha256="w", model_hash="new", notes=[(1, []), (2, [Note("c", "d")])]
     )
@@ -120,7 +121,7 @@ def test_another_format_is_refused(journal):
 
 
 def test_unreadable_notes_are_called_damage(journal):
-    journal.append([("1", [])], **NO_SNAPSHOT)
+    journal.append([("user", "1", [])], **NO_SNAPSHOT)
     change(journal, "UPDATE entries SET notes = '['")
     with pytest.raises(JournalError, match="damaged"):
         journal.entries()
@@ -131,4 +132,29 @@ def test_a_locked_journal_says_so(journal, monkeypatch):
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="in use by another process"):
-            journal.append([("1", [])], **NO_SNAPSHOT)
+            journal.append([("user", "1", [])], **NO_SNAPSHOT)
+
+
+def test_snapshots_thin_out_with_age(journal):
+    for number in range(1, 201):
+        journal.append([("user", str(number), [])], snapshot=f"s{number}", sha256="x")
+        if number == 70:
+            journal.append([("sleep", "{}", [])], snapshot="slept", sha256="x")
+    kept = [int(head.snapshot[1:]) for head in journal.versions() if head.snapshot != "slept"]
+    assert kept[-2:] == [199, 200]
+    assert len(kept) <= 2 + (200).bit_length()
+    # No gap is much longer than the age of what lies behind it.
+    assert all(b - a <= max(2, 201 - a) for a, b in pairwise(kept))
+    assert "slept" in [head.snapshot for head in journal.versions()]
+
+
+def test_what_changes_nothing_makes_no_snapshot(journal):
+    for text in ("told", "talk", "talk"):
+        journal.append([("user", text, [])], snapshot="a", sha256="x")
+    assert journal.versions() == [Head(1, "a", "x")]
+
+
+def test_a_journal_of_before_keeps_no_versions(journal):
+    assert journal.versions() == []
+    journal.keep_only(None)
+    assert journal.versions() == []

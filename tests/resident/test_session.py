@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.models import dialogue
-from nestling.resident import Answer, Learned, Resident, replay, session
+from nestling.resident import Answer, Learned, Resident, replay, session, versions
 from nestling.resident.journal import Journal
-from nestling.resident.session import OtherModel
+from nestling.resident.opened import OtherModel
 from nestling.resident.store import MemoryFolder, MemoryNotFound, SnapshotDamaged, StoreError
 
 pytestmark = pytest.mark.usefixtures("plain_turns")
@@ -151,15 +151,6 @@ def test_texts_learned_together_equal_one_by_one(alice, home, tiny_bundle):
         assert bob.version == alice.version == 4
 
 
-def test_the_two_newest_snapshots_are_kept(alice):
-    for number in range(4):
-        alice.learn(f"my dog = Rex {number}")
-        alice.learn("how nice")
-    head = Journal(alice.path / "journal.sqlite3").head()
-    assert len(snapshots(alice)) == 2
-    assert head.snapshot in snapshots(alice)
-
-
 facts = st.lists(
     st.one_of(
         st.just("how nice"),
@@ -216,7 +207,7 @@ def test_a_crash_before_the_head_moved_leaves_the_old_version(
 def test_a_crash_after_the_head_moved_leaves_the_new_version(alice, home, tiny_bundle, monkeypatch):
     alice.learn("my dog = Pixel")
     with monkeypatch.context() as patch:
-        crash(patch, MemoryFolder, "keep_snapshots")
+        crash(patch, MemoryFolder, "clear_snapshots")
         with pytest.raises(KeyboardInterrupt):
             alice.learn("my city = Porto")
     with Resident.open("alice", home, model=tiny_bundle) as later:
@@ -279,7 +270,7 @@ def test_another_model_is_refused_until_it_learned_the_journal(
 def test_another_model_restates_the_texts_itself(alice, home, other_model, monkeypatch):
     alice.learn("my dog = Pixel")
     restated = [dialogue.Restatement((dialogue.Note("dog", "Pixel"),))]
-    monkeypatch.setattr(session, "restate", lambda *_, **__: restated)
+    monkeypatch.setattr(versions, "restate", lambda *_, **__: restated)
     with Resident.open("alice", home, model=other_model) as later:
         later.rebuild()
         assert [note.key for note in later.notes()] == ["dog"]

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import typer
 
-from nestling.cli import demo, evaluate, memory, reproduce, results, rules, talk, train
+from nestling.cli import chat, demo, evaluate, memory, reproduce, results, rules, talk, train
 
 app = typer.Typer(
     name="nestling",
@@ -12,7 +12,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for _group in (talk, memory, demo, train, evaluate, rules, reproduce, results):
+for _group in (talk, chat, memory, demo, train, evaluate, rules, reproduce, results):
     _group.register(app)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,3 +86,15 @@ def print_json(value: Any) -> None:
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def progress_line(what: str) -> Callable[[int, int], None]:
+    """A line on a terminal that tells how far long work has come; nothing anywhere else."""
+
+    def report(done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            end = "\r\033[K" if done >= of else ""
+            sys.stderr.write(f"\r{what} {done} of {of}\033[K{end}")
+            sys.stderr.flush()
+
+    return report

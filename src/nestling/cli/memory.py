@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nestling.cli.common import AsJson, Home, Model, clear_errors, open_memory, print_json
+from nestling.cli.common import (
+    AsJson,
+    Home,
+    Model,
+    clear_errors,
+    open_memory,
+    print_json,
+    progress_line,
+)
 
 if TYPE_CHECKING:
     from nestling.resident.journal import Entry
-    from nestling.resident.session import Forgotten
+    from nestling.resident.reports import Forgotten
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
 
@@ -26,6 +33,8 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_all(home: Home = None, as_json: AsJson = False) -> None:
     """List all memories."""
+    from nestling.resident.history import living
+    from nestling.resident.journal import SPOKEN, latest_notes
     from nestling.resident.store import MemoryFolder, default_home, list_memories
 
     with clear_errors():
@@ -33,14 +42,15 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
         rows = []
         for name in names:
             folder = MemoryFolder(name, home)
-            entries = [entry for entry in folder.journal.entries() if entry.role == "user"]
+            entries = living(folder.journal.entries())
+            told = [entry for entry in entries if entry.role in SPOKEN]
             rows.append(
                 {
                     "name": name,
-                    "entries": len(entries),
-                    "notes": len(folder.journal.notes()),
+                    "entries": len(told),
+                    "notes": len(latest_notes(entries)),
                     "bytes": folder.nbytes(),
-                    "last": entries[-1].time if entries else None,
+                    "last": told[-1].time if told else None,
                 }
             )
     if as_json:
@@ -61,12 +71,14 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
 @group.command()
 def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
     """Show what a memory has noted."""
+    from nestling.resident.history import living
+    from nestling.resident.journal import latest_notes
     from nestling.resident.store import MemoryFolder
 
     with clear_errors():
         folder = MemoryFolder(name, home)
         folder.require()
-        notes = folder.journal.notes()
+        notes = latest_notes(living(folder.journal.entries()))
     if as_json:
         for note in notes:
             print_json(vars(note))
@@ -112,7 +124,7 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
     Interrupted, it goes on next time; what it holds stays as it is until it is over.
     """
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        report = resident.sleep(progress=_progress)
+        report = resident.sleep(progress=progress_line("sleeping: step"))
     if as_json:
         print_json(vars(report))
         return
@@ -132,30 +144,35 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
         typer.echo(f"It was taken back: {report.reason}.")
 
 
-def _progress(done: int, steps: int) -> None:
-    """A line on a terminal that tells how far a sleep has come."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\rsleeping: step {done} of at most {steps}\033[K\r")
-        sys.stderr.flush()
-
-
 @group.command()
 def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
-    """Show the journal of a memory: every turn, with what was noted of it."""
+    """Show the journal of a memory: every turn, with what was noted of it.
+
+    The number of a turn is the version that it made.
+    """
+    from nestling.resident.history import living
     from nestling.resident.store import MemoryFolder
 
     with clear_errors():
         folder = MemoryFolder(name, home)
         folder.require()
         entries = folder.journal.entries()
+        counted = {entry.id for entry in living(entries)}
     if as_json:
         for entry in entries:
-            print_json({**vars(entry), "notes": [vars(note) for note in entry.notes]})
+            notes = [vars(note) for note in entry.notes]
+            print_json({**vars(entry), "notes": notes, "counts": entry.id in counted})
     elif entries:
         _print_table(
-            ("turn", "time", "said", "noted"),
+            ("turn", "time", "said", "noted", ""),
             [
-                (entry.id, entry.time[:16].replace("T", " "), _said(entry), _noted(entry))
+                (
+                    entry.id,
+                    entry.time[:16].replace("T", " "),
+                    _said(entry),
+                    _noted(entry),
+                    "" if entry.id in counted or entry.role == "rollback" else "rolled back",
+                )
                 for entry in entries
             ],
         )
@@ -164,9 +181,12 @@ def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _said(entry: Entry) -> str:
-    if entry.role == "user":
-        return entry.text or "(its words were forgotten)"
-    return f"({entry.role})"
+    if entry.role == "rollback":
+        return f"(rolled back to {entry.text})"
+    if entry.role in ("sleep", "forgotten"):
+        return f"({entry.role})"
+    said = entry.text or "(its words were forgotten)"
+    return said if entry.role == "user" else f"{entry.role}: {said}"
 
 
 def _noted(entry: Entry) -> str:
@@ -229,6 +249,75 @@ def verify(name: Name, home: Home = None, model: Model = None) -> None:
         f"{name} is whole: {found.entries} entries, replayed to the bit in "
         f"{found.milliseconds:.0f} ms."
     )
+    if found.snapshots < found.kept:
+        typer.echo(
+            f"Of {found.kept} snapshots of earlier versions, {found.kept - found.snapshots} are "
+            f"damaged and not used; `nestling memory gc {name} --only-now` removes them."
+        )
+
+
+@group.command()
+def rollback(
+    name: Name,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A turn, as `log` shows it.")],
+    home: Home = None,
+    model: Model = None,
+) -> None:
+    """Go on from an earlier version; what was told since counts no more, and stays on record."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        done = resident.rollback(version)
+    typer.echo(
+        f"{name} knows what it knew at version {version}; this is version {done.version}. "
+        f"`nestling memory rollback {name} {done.from_version}` takes it back."
+    )
+
+
+@group.command()
+def diff(
+    name: Name,
+    before: Annotated[int, typer.Argument(metavar="FROM", help="A version, as `log` shows it.")],
+    after: Annotated[
+        int | None, typer.Argument(metavar="TO", help="Another; else the present one.")
+    ] = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option("--ask", help="A question to put to both, beside the keys that were told."),
+    ] = None,
+    home: Home = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed from one version to another: levels, and answers."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        found = resident.difference(before, after, ask or ())
+    if as_json:
+        print_json({**vars(found), "changed": [vars(change) for change in found.changed]})
+        return
+    norms = ", ".join(f"{level} {norm:.2f}" for level, norm in found.norms.items())
+    typer.echo(f"From version {found.before} to {found.after} the levels moved by: {norms}.")
+    if found.changed:
+        _print_table(
+            ("question", f"at {found.before}", f"at {found.after}"),
+            [(c.question, c.before or "-", c.after or "-") for c in found.changed],
+        )
+    typer.echo(f"{len(found.changed)} of {found.asked} answers differ.")
+
+
+@group.command()
+def gc(
+    name: Name,
+    only_now: Annotated[
+        bool, typer.Option("--only-now", help="Keep no snapshot of an earlier version.")
+    ] = False,
+    home: Home = None,
+    model: Model = None,
+) -> None:
+    """Clear up what a memory does not need any more. What it was told stays."""
+    with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        done = resident.collect(only_now=only_now)
+    typer.echo(f"Freed {size(done.freed)}; {done.snapshots} snapshots are kept.")
+    if done.left:
+        typer.echo(f"{done.left} files could not be removed.")
 
 
 @group.command("export")

@@ -1,4 +1,4 @@
-"""`nestling teach`, `nestling ask`, `nestling chat`."""
+"""`nestling teach`, `nestling ask`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from nestling.cli.common import (
     clear_errors,
     open_memory,
     print_json,
+    progress_line,
 )
 
 if TYPE_CHECKING:
-    from nestling.resident import Answer, Learned, Resident
+    from nestling.resident import Learned
+    from nestling.resident.reports import Answer, Compared, Why
 
 
 def register(app: typer.Typer) -> None:
     app.command()(teach)
     app.command()(ask)
-    app.command()(chat)
 
 
 def teach(
@@ -58,32 +59,37 @@ def ask(
     no_memory: Annotated[
         bool, typer.Option("--no-memory", help="Ask the model as if nothing had been told.")
     ] = False,
+    texts: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Search the journal, too, and read so many of its texts for the answer."
+        ),
+    ] = 0,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Answer from weights, texts, both and neither.")
+    ] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say which turns the answer comes from.")
+    ] = False,
     home: Home = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a memory something and print the answer alone."""
-    with clear_errors(), open_memory(memory, home, model, create=False) as resident:
-        for question in questions:
-            answer = resident.ask(question, memory=not no_memory)
-            if as_json:
-                print_json(asdict(answer))
-            else:
-                typer.echo(answer.text)
-
-
-def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
-    """Talk with a memory: tell it things, ask it things."""
-    with clear_errors(), open_memory(memory, home, model, create=True) as resident:
-        for line in _lines(resident.name):
-            if line == "/quit":
-                break
-            if line == "/notes":
-                typer.echo(_notes(resident))
-            elif line.startswith("/"):
-                typer.echo("There are /notes and /quit.")
-            else:
-                typer.echo(_reply(resident, line))
+    with clear_errors():
+        if compare + why + (no_memory or texts > 0) > 1:
+            raise ValueError("--compare, --why and --no-memory or --texts go one at a time")
+        with open_memory(memory, home, model, create=False) as resident:
+            for question in questions:
+                if compare:
+                    compared = resident.compare(question, texts or 3)
+                    print_json(asdict(compared)) if as_json else typer.echo(_beside(compared))
+                elif why:
+                    found = resident.why(question, progress=progress_line("leaving out turn"))
+                    print_json(asdict(found)) if as_json else typer.echo(sources_text(found))
+                else:
+                    answer = resident.ask(question, memory=not no_memory, texts=texts)
+                    print_json(asdict(answer)) if as_json else typer.echo(_labelled(answer))
 
 
 def _texts(texts: list[str]) -> Iterator[str]:
@@ -106,40 +112,33 @@ def _noted(learned: Learned) -> str:
     return "\n".join(f"Noted {note}" for note in learned.notes)
 
 
-def _notes(resident: Resident) -> str:
-    return (
-        "\n".join(f"{note.key}: {note.value}" for note in resident.notes()) or "Nothing noted yet."
+def _labelled(answer: Answer) -> str:
+    """An answer; what was read for it is said beside it."""
+    if not answer.found:
+        return answer.text
+    return "\n".join([answer.text, *(f"  (read: {text})" for text in answer.found)])
+
+
+def _beside(compared: Compared) -> str:
+    rows = (
+        ("weights alone", compared.weights),
+        ("texts alone", compared.text),
+        ("weights and texts", compared.both),
+        ("neither", compared.nothing),
     )
+    lines = [f"{name:<18}{answer.text}" for name, answer in rows]
+    return "\n".join([*lines, *(f"  (read: {text})" for text in compared.text.found)])
 
 
-def _reply(resident: Resident, line: str) -> str:
-    from nestling.resident import Learned
-
-    try:
-        heard: Answer | Learned = resident.hear(line)
-    except ValueError as error:
-        return f"({error})"
-    if not isinstance(heard, Learned):
-        return heard.text
-    if not heard.notes:
-        return "I'm listening. Tell me something to remember, or ask me."
-    return _noted(heard)
-
-
-def _lines(name: str) -> Iterator[str]:
-    """What the user types, without blank lines; plain lines where stdin is no terminal."""
-    if not sys.stdin.isatty():
-        yield from (line.strip() for line in sys.stdin if line.strip())
-        return
-    from rich.console import Console
-
-    console = Console()
-    console.print(f"Talking with [bold]{name}[/bold]; /notes shows what is noted, /quit ends.")
-    while True:
-        try:
-            line = console.input("[bold]>[/bold] ").strip()
-        except (EOFError, KeyboardInterrupt):
-            console.print()
-            return
-        if line:
-            yield line
+def sources_text(why: Why) -> str:
+    """Where an answer comes from, for people."""
+    if not why.answer.known:
+        return f"{why.answer.text} Nothing was told about '{why.answer.key}'."
+    lines = [f"{why.answer.text}  ({why.answer.key}; margin {why.margin:.1f} nats)"]
+    for source in why.sources:
+        said = source.text or "(its words were forgotten)"
+        without = f"without turn {source.entry}: {source.margin:+.1f}"
+        lines.append(f"  {without:<24} {said}")
+    if why.told > why.tried:
+        lines.append(f"  ({why.tried} of {why.told} turns were tried)")
+    return "\n".join(lines)

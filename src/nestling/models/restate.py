@@ -254,7 +254,7 @@ def learn_notes(
         while writes < attempts and doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
             _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
             writes += 1
-        norms = _change(before, model.writer.deltas(new))
+        norms = change_norms(before, model.writer.deltas(new))
         strengths = model.writer.token_strength(pairs[0])[0].tolist()
         decode_one = partial(dialogue.tokenizer.decode, skip_special_tokens=True)
         texts = [decode_one([i]) for i in pairs[1][0].tolist()]
@@ -273,7 +273,7 @@ def learn_notes(
     return state, reports
 
 
-def _change(before: Deltas, after: Deltas) -> dict[str, float]:
+def change_norms(before: Deltas, after: Deltas) -> dict[str, float]:
     """L2 norm of the change of every level."""
     return {
         level: math.hypot(

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from nestling.memory.storage import write_file
 from nestling.models.dialogue import Note
-from nestling.resident.journal import Entry, Head, RecallRow
+from nestling.resident.journal import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow
 from nestling.resident.sleep import Plan
 from nestling.resident.store import MemoryFolder, StoreError, sweep
 
@@ -42,7 +42,6 @@ MANIFEST, JOURNAL, RECALLS, SNAPSHOT = (
 _LONGEST_MANIFEST = 100_000
 # More than any number in a journal or a plan.
 _MANY = 1_000_000
-ROLES = ("user", "sleep", "forgotten")
 T = TypeVar("T")
 
 
@@ -127,7 +126,7 @@ def _unpack(
     in_order = all(entry.id == place for place, entry in enumerate(entries, start=1))
     if not in_order or manifest["entry"] != len(entries):
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
-    _check_plans(entries)
+    _check_history(entries)
     folder = MemoryFolder(name or manifest["name"], home)
     if folder.path.exists():
         raise StoreError(
@@ -171,6 +170,8 @@ def _read(source: Path | BinaryIO, path: str) -> tuple[dict[str, bytes], dict[st
                 members[name] = archive.read(info)
                 if hashlib.sha256(members[name]).hexdigest() != said["sha256"]:
                     raise ArchiveError(f"{path} is damaged: {name} is not as it was written")
+    except ArchiveError:
+        raise
     except FileNotFoundError:
         raise ArchiveError(f"there is no file {path}") from None
     except OSError as error:
@@ -183,8 +184,6 @@ def _read(source: Path | BinaryIO, path: str) -> tuple[dict[str, bytes], dict[st
         RuntimeError,
         ValueError,
     ) as error:
-        if isinstance(error, ArchiveError):
-            raise
         raise ArchiveError(f"{path} is no whole archive of a memory: {error}") from error
     return members, manifest
 
@@ -248,7 +247,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         if role not in ROLES:
             raise ValueError(f"a role is one of {ROLES}, got {role!r}")
         text = _is(values["text"], str)
-        if (notes and role != "user") or (text and role == "forgotten"):
+        if (notes and role not in SPOKEN) or (text and role == "forgotten"):
             raise ValueError(f"an entry of the role {role!r} has text or notes")
         return Entry(_is(values["id"], int), _is(values["time"], str), role, text, notes)
 
@@ -271,24 +270,30 @@ def _recall(values: Mapping[str, Any]) -> RecallRow:
     return _made(made, RECALLS)
 
 
-def _check_plans(entries: Sequence[Entry]) -> None:
-    """Refuse sleeps that rehearse what was not told, or for ever."""
+def _check_history(entries: Sequence[Entry]) -> None:
+    """Refuse sleeps that rehearse what was not told, or for ever, and rollbacks to nowhere."""
     told: set[tuple[int, int]] = set()
     for entry in entries:
         told.update((entry.id, place) for place in range(len(entry.notes)))
         if entry.role == "sleep":
-            try:
-                plan = Plan.from_json(entry.text)
-                sizes = (plan.consolidation.steps, plan.consolidation.batch, plan.base_turns)
-                sound = told.issuperset(plan.notes) and all(
-                    isinstance(size, int) and 0 <= size < _MANY for size in (*sizes, plan.dreamed)
-                )
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise ArchiveError(
-                    f"the plan of sleep {entry.id} cannot be read: {error}"
-                ) from error
-            if not sound:
-                raise ArchiveError(f"the plan of sleep {entry.id} is not one that a memory made")
+            _check_plan(entry, told)
+        elif entry.role == ROLLBACK:
+            to = entry.text
+            if not (to.isascii() and to.isdigit() and len(to) < 20 and int(to) < entry.id):
+                raise ArchiveError(f"entry {entry.id} rolls back to a version that never was")
+
+
+def _check_plan(entry: Entry, told: set[tuple[int, int]]) -> None:
+    try:
+        plan = Plan.from_json(entry.text)
+        sizes = (plan.consolidation.steps, plan.consolidation.batch, plan.base_turns, plan.dreamed)
+        sound = told.issuperset(plan.notes) and all(
+            isinstance(size, int) and 0 <= size < _MANY for size in sizes
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ArchiveError(f"the plan of sleep {entry.id} cannot be read: {error}") from error
+    if not sound:
+        raise ArchiveError(f"the plan of sleep {entry.id} is not one that a memory made")
 
 
 def _made(make: Callable[[], T], name: str) -> T:

@@ -1,7 +1,8 @@
-"""The journal: the ordered record of what a user said, and the head that names its snapshot.
+"""The journal: the ordered record of what was said, and the head that names its snapshot.
 
 The journal is the truth; a snapshot is a cache of its replay. An entry and the head that covers it
-are written in one transaction, so every reader sees both or neither.
+are written in one transaction, so every reader sees both or neither. Some snapshots of earlier
+versions are kept, too (`KEPT`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,22 @@ _RECALLS = """CREATE TABLE IF NOT EXISTS recalls (
     key TEXT NOT NULL,
     margin REAL NOT NULL
 )"""
+_VERSIONS = """CREATE TABLE IF NOT EXISTS versions (
+    number INTEGER PRIMARY KEY,
+    entry INTEGER NOT NULL,
+    snapshot TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+)"""
+KEPT = (
+    "The snapshots of the last two versions and of the last sleep are kept, and of every earlier "
+    "version for as many writes as twice the largest power of two in its number: about one for "
+    "each doubling of age."
+)
 
+# Who may have said an entry; the others are what the memory did itself.
+SPOKEN = ("user", "assistant", "system", "tool")
+ROLLBACK = "rollback"
+ROLES = (*SPOKEN, "sleep", ROLLBACK, "forgotten")
 
 # A row of `meta` that is there while deleted text may still lie in pages of the file.
 _SCRUB = "scrub"
@@ -57,10 +73,11 @@ class JournalError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A turn of the user and the notes that were made of it, or a sleep; `time` is in ISO 8601.
+    """A turn and the notes that were made of it, a sleep or a rollback; `time` is in ISO 8601.
 
-    What was forgotten leaves an entry without text: of the role "forgotten", or, where other notes
-    of the same turn stay, of the role "user".
+    `text` is what was said, the plan of a sleep, or the version that a rollback goes on from. What
+    was forgotten leaves an entry without text: of the role "forgotten", or, where other notes of
+    the same turn stay, of the role of who said it.
     """
 
     id: int
@@ -178,9 +195,19 @@ class Journal:
                 f"{self.path} is damaged: the notes of an entry cannot be read"
             ) from error
 
-    def notes(self) -> list[Noted]:
-        """The latest value under every key, in the order in which they were told."""
-        return latest_notes(self.entries())
+    def versions(self) -> list[Head]:
+        """The snapshots that are kept, in the order in which they were made."""
+        with self._open() as db:
+            if not _has(db, "versions"):
+                return []
+            rows = db.execute("SELECT entry, snapshot, sha256 FROM versions ORDER BY number")
+            return [Head(*row) for row in rows]
+
+    def keep_only(self, snapshot: str | None) -> None:
+        """Let go of all snapshots but one."""
+        with self._open() as db, _transaction(db):
+            if _has(db, "versions"):
+                db.execute("DELETE FROM versions WHERE snapshot IS NOT ?", (snapshot,))
 
     def recalled(self, kind: str, margins: Mapping[str, float], sha256: str | None) -> None:
         """Keep that keys were recalled with these margins, if the snapshot still is the head's.
@@ -200,8 +227,7 @@ class Journal:
     def recalls(self) -> dict[str, Recalled]:
         """The last recall of every key that was recalled at all."""
         with self._open() as db:
-            tables = "SELECT name FROM sqlite_master WHERE name = 'recalls'"
-            if db.execute(tables).fetchone() is None:
+            if not _has(db, "recalls"):
                 return {}
             # Beside max() SQLite takes the other columns from the row that has it.
             rows = db.execute(
@@ -223,8 +249,7 @@ class Journal:
     def recall_rows(self) -> list[RecallRow]:
         """All recalls in order."""
         with self._open() as db:
-            tables = "SELECT name FROM sqlite_master WHERE name = 'recalls'"
-            if db.execute(tables).fetchone() is None:
+            if not _has(db, "recalls"):
                 return []
             rows = db.execute("SELECT time, entry, kind, key, margin FROM recalls ORDER BY id")
             return [RecallRow(*row) for row in rows]
@@ -245,15 +270,14 @@ class Journal:
 
     def append(
         self,
-        told: Sequence[tuple[str, Sequence[Note]]],
+        told: Sequence[tuple[str, str, Sequence[Note]]],
         *,
         snapshot: str | None,
         sha256: str | None,
-        role: str = "user",
     ) -> Head:
-        """Add entries (text, notes) and move the head to the last of them, in one transaction."""
+        """Add entries (role, text, notes) and move the head to the last, in one transaction."""
         with self._open() as db, _transaction(db):
-            for text, notes in told:
+            for role, text, notes in told:
                 db.execute(
                     "INSERT INTO entries (time, role, text, notes) VALUES (?, ?, ?, ?)",
                     (_now(), role, text, _notes_to(notes)),
@@ -271,11 +295,15 @@ class Journal:
     ) -> Head:
         """Give the head another snapshot of the same entries (a replay), in one transaction.
 
+        Those of earlier versions are let go.
+
         Args:
             notes: (entry id, notes) of entries that another model restated.
         """
         with self._open() as db, _transaction(db):
             db.execute("UPDATE meta SET value = ? WHERE key = 'model_hash'", (model_hash,))
+            db.execute(_VERSIONS)
+            db.execute("DELETE FROM versions")
             db.executemany(
                 "UPDATE entries SET notes = ? WHERE id = ?",
                 [(_notes_to(some), entry) for entry, some in notes],
@@ -293,11 +321,15 @@ class Journal:
     ) -> Head:
         """Put entries in the place of those with the same ids, in one transaction.
 
-        Recalls of all but the known keys go, too: it may have been asked in other words. What was
-        there may still lie in unused pages of the file until `scrub` has been called.
+        Recalls of all but the known keys go, too: it may have been asked in other words; and all
+        snapshots since. What was there may still lie in unused pages of the file until `scrub` has
+        been called.
         """
+        first = min(entry.id for entry in changed)
         with self._open() as db, _transaction(db):
             db.execute(_RECALLS)
+            db.execute(_VERSIONS)
+            db.execute("DELETE FROM versions WHERE entry >= ?", (first,))
             db.executemany(
                 "UPDATE entries SET role = ?, text = ?, notes = ? WHERE id = ?",
                 [(entry.role, entry.text, _notes_to(entry.notes), entry.id) for entry in changed],
@@ -383,7 +415,7 @@ class Journal:
 
 
 def latest_notes(entries: Sequence[Entry]) -> list[Noted]:
-    """The latest value under every key, in the order in which they were told."""
+    """The latest value under every key of entries, in the order in which they were told."""
     latest: dict[str, Noted] = {}
     for entry in entries:
         for place, note in enumerate(entry.notes):
@@ -410,7 +442,32 @@ def _move_head(db: sqlite3.Connection, head: Head) -> Head:
         "UPDATE head SET entry = ?, snapshot = ?, sha256 = ?",
         (head.entry, head.snapshot, head.sha256),
     )
+    if head.snapshot is not None:
+        _keep(db, head)
     return head
+
+
+def _keep(db: sqlite3.Connection, head: Head) -> None:
+    """Keep the snapshot of a head, and of the earlier ones those that `KEPT` says."""
+    db.execute(_VERSIONS)
+    last = db.execute("SELECT snapshot FROM versions ORDER BY number DESC LIMIT 1").fetchone()
+    if last is not None and last[0] == head.snapshot:
+        return
+    db.execute(
+        "INSERT INTO versions (entry, snapshot, sha256) VALUES (?, ?, ?)",
+        (head.entry, head.snapshot, head.sha256),
+    )
+    # In SQLite as elsewhere, n & -n is the largest power of two in n.
+    db.execute(
+        """DELETE FROM versions
+        WHERE (SELECT max(number) FROM versions) - number >= 2 * (number & -number)
+        AND entry != (SELECT coalesce(max(id), 0) FROM entries WHERE role = 'sleep')"""
+    )
+
+
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
 
 
 def _now() -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from nestling.memory.state import MemoryState
+from nestling.memory.storage import StateMismatch
 from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport, learn_notes
-from nestling.resident.journal import Entry
+from nestling.resident.history import living, walk_back
+from nestling.resident.journal import ROLLBACK, Entry
 from nestling.resident.sleep import Plan, Sleep
+from nestling.resident.store import MemoryFolder, SnapshotDamaged
 
 
 def write_notes(
@@ -31,17 +35,59 @@ def write_notes(
     return state, reports
 
 
-def replay(bundle: ModelBundle, entries: Sequence[Entry]) -> MemoryState:
-    """Learn what was told and sleep where was slept; a sleep that this model cannot is left out."""
-    state = bundle.model.new_state(1)
+def replay(
+    bundle: ModelBundle,
+    entries: Sequence[Entry],
+    state: MemoryState | None = None,
+    known: int = 0,
+) -> MemoryState:
+    """Learn what was told and sleep where was slept; a sleep that this model cannot is left out.
+
+    Args:
+        entries: those that count (see `history.living`).
+        state: what the first `known` entries give; None for a fresh one.
+    """
+    state = bundle.model.new_state(1) if state is None else state
     waiting: list[Note] = []
-    for place, entry in enumerate(entries):
-        if entry.role == "user":
-            waiting += entry.notes
-        elif entry.role == "sleep":
+    for place in range(known, len(entries)):
+        entry = entries[place]
+        waiting += entry.notes
+        if entry.role == "sleep":
             plan = Plan.from_json(entry.text)
             if any(level.name == plan.level for level in bundle.model.settings.levels):
                 state, _ = write_notes(bundle, waiting, state)
                 waiting = []
                 state = Sleep(bundle, state, entries[:place]).run(plan)
     return write_notes(bundle, waiting, state)[0]
+
+
+def state_at(
+    bundle: ModelBundle,
+    folder: MemoryFolder,
+    entries: Sequence[Entry],
+    version: int,
+    *,
+    before: int | None = None,
+) -> MemoryState:
+    """The state at a version: from the nearest snapshot on that is whole, the rest replayed.
+
+    Args:
+        entries: the whole journal of the folder, written with this model.
+        before: use no snapshot of this version or a later one.
+    """
+    counted = living(entries, version)
+    snapshots = {
+        head.entry: head
+        for head in folder.journal.versions()
+        if before is None or head.entry < before
+    }
+    device, later = bundle.model.embedding.weight.device, 0
+    for entry in walk_back(entries, version):
+        if head := snapshots.get(entry.id):
+            with suppress(SnapshotDamaged, StateMismatch):
+                state = folder.read_snapshot(
+                    head, bundle.model_hash, device, like=bundle.model.new_state(1)
+                )
+                return replay(bundle, counted, state, len(counted) - later)
+        later += entry.role != ROLLBACK
+    return replay(bundle, counted)

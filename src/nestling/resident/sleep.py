@@ -170,12 +170,13 @@ class Sleep:
 
     Args:
         state: where the resident stands; it is left as it is.
-        entries: the journal so far.
+        entries: the journal so far, those entries that count.
     """
 
     def __init__(self, bundle: ModelBundle, state: MemoryState, entries: Sequence[Entry]) -> None:
         self.bundle, self.state = bundle, state
-        self.turns = [entry for entry in entries if entry.role == "user"]
+        # Of others than the user, what was not learned was not restated either.
+        self.turns = [entry for entry in entries if entry.role == "user" or entry.notes]
         self._bases: dict[int, Lessons] = {}
         self.by_place = {
             (entry.id, place): note

@@ -300,19 +300,31 @@ class MemoryFolder:
         """
         if not self.journal.scrub_is_due():
             return True
-        self.keep_snapshots(head := self.journal.head())
+        left = self.clear_snapshots()
         self.end_sleep()
-        left = [path for path in self.snapshots.iterdir() if path.name != head.snapshot]
-        left += [path for path in self.path.iterdir() if SLEEP in path.name]
-        return not left and self.journal.scrub()
+        return (
+            not left
+            and not any(SLEEP in path.name for path in self.path.iterdir())
+            and self.journal.scrub()
+        )
 
-    def keep_snapshots(self, *heads: Head) -> None:
-        """Remove all snapshots but those of these heads; call it once the head has moved."""
-        kept = {head.snapshot for head in heads}
+    def clear_parts(self) -> None:
+        """Remove what killed writers left of files that they were writing."""
+        for path in self.path.glob(".*"):
+            with suppress(OSError):
+                path.unlink()
+
+    def clear_snapshots(self) -> list[Path]:
+        """Remove the snapshots that the journal has let go of; returns those that could not be."""
+        kept = {head.snapshot for head in (self.journal.head(), *self.journal.versions())}
+        left = []
         for path in self.snapshots.iterdir():
             if path.name not in kept:
-                with suppress(OSError):
+                try:
                     path.unlink()
+                except OSError:
+                    left.append(path)
+        return left
 
 
 def sweep(home: str | Path | None = None) -> None:

@@ -1,0 +1,237 @@
+"""`nestling chat`: talk with a memory, see what it writes, take it back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from nestling.cli.common import Home, MemoryName, Model, clear_errors, open_memory, progress_line
+from nestling.cli.talk import sources_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nestling.models.restate import WriteReport
+    from nestling.resident import Answer, Learned, Resident, Temporary
+
+HELP = """\
+/memory         what is noted, and how well each note is known
+/why            where the last answer comes from, or what the last turn wrote
+/forget ITEM    forget a turn by number, or a key such as: my dog
+/undo           forget the last turn
+/temp           talk without leaving anything behind; again to end it
+/save           keep what was told since /temp
+/sleep          rehearse what was told into the slow level
+/bye            end; everything is saved already
+\"\"\" begins and ends a turn of several lines."""
+MULTILINE = '"""'
+# Up to so many nats a token is hardly a surprise, a little one, a big one.
+_SURPRISES = ((1.0, "green"), (5.0, "yellow"), (float("inf"), "red"))
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(chat)
+
+
+def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
+    """Talk with a memory: tell it things, ask it things."""
+    from rich.console import Console
+
+    # No markup: what a user says is printed as it was said.
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    with clear_errors(), open_memory(memory, home, model, create=True) as resident:
+        talk = Chat(resident, console)
+        for turn in _turns(console, resident.name):
+            if turn in ("/bye", "/quit", "/exit"):
+                break
+            try:
+                talk.say(turn)
+            except ValueError as error:
+                console.print(f"({error})")
+            except KeyboardInterrupt:
+                console.print("(stopped; nothing was changed)")
+        talk.end()
+
+
+class Chat:
+    """A conversation: what was heard last, and whether it is a temporary one."""
+
+    def __init__(self, resident: Resident, console: Console) -> None:
+        self.resident, self.console = resident, console
+        self.temporary: Temporary | None = None
+        self.last: Answer | Learned | None = None
+        self.commands: dict[str, Callable[[str], None]] = {
+            "/memory": self.memory,
+            "/why": self.why,
+            "/forget": self.forget,
+            "/undo": self.undo,
+            "/temp": self.temp,
+            "/save": self.save,
+            "/sleep": self.sleep,
+            "/help": self.help,
+        }
+
+    def say(self, turn: str) -> None:
+        """Do what a turn says: a command, a question, or something told."""
+        if turn.startswith("/"):
+            name, _, rest = turn.partition(" ")
+            self.commands.get(name, self.help)(rest.strip())
+            return
+        from nestling.resident import Answer
+
+        heard = (self.temporary or self.resident).hear(turn)
+        self.last = heard
+        if isinstance(heard, Answer):
+            self.console.print(heard.text)
+        elif not heard.notes:
+            self.console.print("I'm listening. Tell me something to remember, or ask me.")
+        else:
+            for note in heard.notes:
+                self.console.print(f"Noted {note}")
+
+    def end(self) -> None:
+        if self.temporary and self.temporary.told:
+            told = len(self.temporary.told)
+            self.console.print(f"Of {told} turns told since /temp nothing stays.")
+
+    def help(self, _: str = "") -> None:
+        self.console.print(HELP)
+
+    def memory(self, _: str) -> None:
+        known = self.resident.strengths()
+        for item in known:
+            self.console.print(f"{item.key}: {item.value}  ({item.margin:+.1f})")
+        if self.temporary:
+            for note in self.temporary.notes():
+                self.console.print(f"{note}  (temporary)")
+        elif not known:
+            self.console.print("Nothing noted yet.")
+
+    def why(self, _: str) -> None:
+        from nestling.resident import Learned
+
+        if self.last is None:
+            self.console.print("Nothing was said yet.")
+        elif isinstance(self.last, Learned):
+            self._written(self.last)
+        elif self.temporary:
+            self.console.print("In a temporary session it is not measured where answers come from.")
+        else:
+            progress = progress_line("leaving out turn")
+            self.console.print(sources_text(self.resident.why(self.last, progress=progress)))
+
+    def _written(self, learned: Learned) -> None:
+        """What learning a turn wrote: every token in the colour of its surprise, and where to."""
+        from rich.text import Text
+
+        if not learned.reports:
+            self.console.print("The last turn wrote nothing.")
+        for report in learned.reports:
+            line = Text(f"{report.note.key}:")
+            for token in report.tokens:
+                line.append(token.text or " (end)", style=_colour(token.surprise))
+                line.append(f" {token.surprise:.1f}", style="dim")
+            self.console.print(line)
+            self.console.print(f"  {_went(report)}")
+
+    def forget(self, item: str) -> None:
+        if not item:
+            self.console.print("Say what: /forget 3, or /forget my dog")
+            return
+        done = self.resident.forget(int(item) if item.isdigit() else item)
+        self.console.print(f"Forgot {item}: turns {done.entries}, notes {done.notes}.")
+        self._moved()
+
+    def undo(self, _: str) -> None:
+        if self.temporary and self.temporary.told:
+            self.temporary.undo()
+            self.console.print("Forgot the last turn of this temporary session.")
+            return
+        done = self.resident.undo()
+        self.console.print(f"Forgot the last turn: notes {done.notes}.")
+        self._moved()
+
+    def temp(self, _: str) -> None:
+        if self.temporary is None:
+            self.temporary = self.resident.temporary()
+            self.console.print("From here on nothing stays; /save keeps it, /temp ends it.")
+        else:
+            self.end()
+            self.temporary = None
+            self.console.print("What is told from here on stays.")
+
+    def save(self, _: str) -> None:
+        if self.temporary is None:
+            self.console.print("Everything is saved already.")
+            return
+        kept = self.temporary.keep()
+        self.temporary = None
+        self.console.print(f"Kept {len(kept)} turns. What is told from here on stays.")
+
+    def sleep(self, _: str) -> None:
+        report = self.resident.sleep(progress=progress_line("sleeping: step"))
+        if not report.rehearsed:
+            self.console.print("There is nothing to rehearse.")
+        elif report.kept:
+            known = f"{report.recall[0]:.0%} known before, {report.recall[1]:.0%} after"
+            self.console.print(f"Rehearsed {report.rehearsed} notes: {known}.")
+        else:
+            self.console.print(f"The sleep was taken back: {report.reason}.")
+        self._moved()
+
+    def _moved(self) -> None:
+        """A temporary session goes on from where the memory is now."""
+        if self.temporary:
+            self.temporary.follow()
+
+
+def _colour(surprise: float) -> str:
+    return next(colour for limit, colour in _SURPRISES if surprise <= limit)
+
+
+def _went(report: WriteReport) -> str:
+    levels = ", ".join(f"{level} {norm:.2f}" for level, norm in report.level_norms.items())
+    return f"written {report.writes}x in {report.milliseconds:.0f} ms; levels moved by: {levels}"
+
+
+def _turns(console: Console, name: str) -> Iterator[str]:
+    """What is said, turn by turn; lines between two MULTILINE are one turn."""
+    lines = _lines(console, name)
+    for line in lines:
+        if not line.startswith(MULTILINE):
+            if line:
+                yield line
+            continue
+        parts = [line.removeprefix(MULTILINE)]
+        while not parts[-1].endswith(MULTILINE):
+            following = next(lines, None)
+            if following is None:
+                break
+            parts.append(following)
+        turn = "\n".join(parts).removesuffix(MULTILINE).strip()
+        if turn:
+            yield turn
+
+
+def _lines(console: Console, name: str) -> Iterator[str]:
+    """Plain lines where stdin is no terminal; else edited ones, with the history of this chat."""
+    if not sys.stdin.isatty():
+        yield from (line.strip() for line in sys.stdin)
+        return
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        # Arrow keys; what was typed is kept in no file.
+        import readline  # noqa: F401
+    console.print(f"Talking with {name}; /help shows what there is, /bye ends.")
+    while True:
+        try:
+            yield input("> ").strip()
+        except KeyboardInterrupt:
+            console.print()
+        except EOFError:
+            console.print()
+            return

@@ -1,0 +1,78 @@
+"""A temporary session: it knows what the memory knows, and leaves nothing unless it is kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from nestling.models.dialogue import Note
+from nestling.resident.journal import Head
+from nestling.resident.replay import write_notes
+from nestling.resident.reports import Answer, Learned
+
+if TYPE_CHECKING:
+    from nestling.resident.session import Resident
+
+
+class Temporary:
+    """A copy of a memory, in this process alone; no file and no record knows of it.
+
+    Args:
+        resident: the memory; it stays as it is until `keep` is called.
+    """
+
+    def __init__(self, resident: Resident) -> None:
+        self.resident = resident
+        self.state = resident.state()
+        self.told: list[tuple[str, str, tuple[Note, ...]]] = []
+
+    def hear(self, text: str) -> Learned | Answer:
+        """Answer a turn that asks and learn any other, in the copy.
+
+        Raises:
+            ValueError: the text is empty or too long.
+        """
+        start = time.perf_counter()
+        restated = self.resident.heard(text)
+        if restated.asked is not None:
+            standing = Head(), self.state
+            return self.resident.recalled([restated.asked], start, standing, keep=False)[0]
+        spent = 1000 * (time.perf_counter() - start)
+        before = self.state
+        state, reports = write_notes(self.resident.bundle, restated.notes, before)
+        if restated.notes:
+            self.resident.guard.check(self.resident.bundle, before, state)
+        self.state = state
+        self.told.append(("user", text, restated.notes))
+        return Learned(text, restated.notes, tuple(reports), spent)
+
+    def notes(self) -> list[Note]:
+        """What was noted here and would be kept."""
+        return [note for _, _, notes in self.told for note in notes]
+
+    def undo(self) -> None:
+        """Forget the last turn that was told here.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not self.told:
+            raise ValueError("nothing was told in this temporary session that could be undone")
+        self.told.pop()
+        self.follow()
+
+    def follow(self) -> None:
+        """Go on from where the memory is now, with what was told here."""
+        notes = [note for _, _, notes in self.told for note in notes]
+        self.state, _ = write_notes(self.resident.bundle, notes, self.resident.state())
+
+    def keep(self) -> list[Learned]:
+        """Tell the memory what was told here.
+
+        Raises:
+            ValueError: the memory cannot be written, or the write is refused; nothing is lost here.
+        """
+        learned = self.resident.learn_restated(self.told)
+        self.told = []
+        self.follow()
+        return learned

@@ -1,0 +1,266 @@
+"""The versions of a memory: go back, forget, compare, replay, verify, clear up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+
+from nestling.memory.state import MemoryState
+from nestling.models.restate import change_norms, recall, restate
+from nestling.resident.history import living, places_of, without
+from nestling.resident.journal import ROLLBACK, SPOKEN, Entry, Head, JournalError
+from nestling.resident.opened import OpenMemory
+from nestling.resident.replay import replay, state_at
+from nestling.resident.reports import (
+    Changed,
+    Collected,
+    Difference,
+    Forgotten,
+    Rebuilt,
+    RolledBack,
+    Verified,
+)
+from nestling.resident.store import SnapshotDamaged, sweep
+
+
+class VersionedMemory(OpenMemory):
+    """A memory and its earlier versions. The id of an entry is the version that it made."""
+
+    # -- forgetting ----------------------------------------------------------------------------
+
+    def forget(self, item: int | str) -> Forgotten:
+        """Forget a turn, or all that was ever noted under a key, as if it had never been told.
+
+        The journal is replayed without it: the state is then, bit for bit, that of a memory which
+        was told everything else alone; where it slept, it sleeps again without it. The texts of the
+        turns go from all files, and so do the snapshots since; an entry without words says that
+        something was forgotten. Other notes of the same turns stay.
+
+        Args:
+            item: the id of an entry (see `entries`), or a key (see `notes`).
+
+        Raises:
+            ValueError: there is no such entry or key, or the memory cannot be written.
+        """
+        with self._lock, self._folder.lease():
+            return self._forget(item)
+
+    def undo(self) -> Forgotten:
+        """Forget the last turn.
+
+        Raises:
+            ValueError: nothing was told yet.
+        """
+        with self._lock, self._folder.lease():
+            told = [entry.id for entry in living(self.entries()) if entry.role in SPOKEN]
+            if not told:
+                raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
+            return self._forget(told[-1])
+
+    def _forget(self, item: int | str) -> Forgotten:
+        start = time.perf_counter()
+        self._check_open()
+        journal = self._folder.journal
+        self._check_model(journal.standing()[1])
+        entries = journal.entries()
+        gone = places_of(entries, item)
+        if gone is None:
+            what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
+            raise ValueError(
+                f"the memory '{self.name}' has no {what}; `nestling memory log {self.name}` "
+                "shows what there is"
+            )
+        left = without(entries, gone)
+        state = state_at(self.bundle, self._folder, left, len(left), before=min(gone))
+        snapshot, sha256 = self._snapshot_of(state, living(left))
+        changed = [new for new, old in zip(left, entries, strict=True) if new != old]
+        known = {note.key for entry in left for note in entry.notes}
+        journal.forget(changed, known, snapshot=snapshot, sha256=sha256)
+        self._state = (sha256, state)
+        # It is forgotten now. What is left in files may have to wait for the next writer.
+        scrubbed = False
+        with suppress(JournalError, OSError):
+            scrubbed = self._folder.scrub()
+        notes = sum(map(len, gone.values()))
+        return Forgotten(len(gone), notes, scrubbed, 1000 * (time.perf_counter() - start))
+
+    # -- going back ----------------------------------------------------------------------------
+
+    def rollback(self, version: int) -> RolledBack:
+        """Go on from an earlier version; what was told since counts no more, and stays on record.
+
+        A rollback is a version itself: rolling back to the one before takes it back.
+
+        Raises:
+            ValueError: there is no such version, or it is the present one.
+        """
+        start = time.perf_counter()
+        with self._lock, self._folder.lease():
+            head, entries = self._at(version)
+            if version == head.entry:
+                raise ValueError(f"the memory '{self.name}' is at version {version} already")
+            state = state_at(self.bundle, self._folder, entries, version)
+            snapshot, sha256 = self._snapshot_of(state, living(entries, version))
+            new = self._folder.journal.append(
+                [(ROLLBACK, str(version), ())], snapshot=snapshot, sha256=sha256
+            )
+            self._state = (sha256, state)
+            self._folder.clear_snapshots()
+        spent = 1000 * (time.perf_counter() - start)
+        return RolledBack(head.entry, version, new.entry, spent)
+
+    def state_at(self, version: int) -> MemoryState:
+        """The state at a version: one sequence, its context empty.
+
+        Raises:
+            ValueError: there is no such version.
+        """
+        with self._lock, self._folder.lease():
+            return state_at(self.bundle, self._folder, self._at(version)[1], version)
+
+    def difference(
+        self, before: int, after: int | None = None, questions: Sequence[str] = ()
+    ) -> Difference:
+        """What a memory knows and is at one version, beside another.
+
+        Args:
+            before, after: versions; None for the present one.
+            questions: asked beside the keys that were told by either version.
+
+        Raises:
+            ValueError: there is no such version.
+        """
+        with self._lock, self._folder.lease():
+            after = self._folder.journal.head().entry if after is None else after
+            _, entries = self._at(before)
+            self._at(after)
+            states = [state_at(self.bundle, self._folder, entries, v) for v in (before, after)]
+        model, dialogue = self.bundle.model, self.bundle.dialogue
+        keys = {
+            note.key: note.key
+            for version in (before, after)
+            for entry in living(entries, version)
+            for note in entry.notes
+        }
+        asked = restate(model, dialogue, questions, asking=True)
+        keys |= {q: some.asked or "" for q, some in zip(questions, asked, strict=True)}
+        answers = [recall(model, dialogue, list(keys.values()), state) for state in states]
+        changed = tuple(
+            Changed(question, old.text, new.text)
+            for question, old, new in zip(keys, *answers, strict=True)
+            if old.text != new.text
+        )
+        norms = change_norms(*(model.writer.deltas(state) for state in states))
+        return Difference(before, after, norms, changed, len(keys))
+
+    def _at(self, version: int) -> tuple[Head, list[Entry]]:
+        """The head and the whole journal, if a version and this model belong to it."""
+        self._check_open()
+        self._folder.require()
+        head, written_with = self._folder.journal.standing()
+        self._check_model(written_with)
+        if not 0 <= version <= head.entry:
+            raise ValueError(
+                f"the memory '{self.name}' has no version {version}: it has 0 to {head.entry}; "
+                f"`nestling memory log {self.name}` shows them"
+            )
+        return head, self._folder.journal.entries()
+
+    # -- upkeep --------------------------------------------------------------------------------
+
+    def rebuild(self) -> Rebuilt:
+        """Replay the journal into a new snapshot, whatever became of the old one.
+
+        With the model that wrote the memory, the notes on record are learned again, in order, with
+        every sleep between them, and give the same state. Another model first restates every text
+        itself, and its notes take the place of the old ones; the texts stay.
+        """
+        self._check_open()
+        start = time.perf_counter()
+        model, dialogue, model_hash = (
+            self.bundle.model,
+            self.bundle.dialogue,
+            self.bundle.model_hash,
+        )
+        with self._lock, self._folder.lease():
+            journal = self._folder.journal
+            _, written_with = journal.standing()
+            entries = journal.entries()
+            changed = []
+            if written_with != model_hash:
+                told = [e for e in entries if e.text and (e.role == "user" or e.notes)]
+                restated = restate(model, dialogue, [entry.text for entry in told], asking=False)
+                changed = [
+                    (entry.id, some.notes) for entry, some in zip(told, restated, strict=True)
+                ]
+                new_notes = dict(changed)
+                entries = [
+                    replace(entry, notes=new_notes.get(entry.id, entry.notes)) for entry in entries
+                ]
+            counted = living(entries)
+            state = replay(self.bundle, counted)
+            snapshot, sha256 = self._snapshot_of(state, counted)
+            journal.replace_snapshot(
+                snapshot=snapshot, sha256=sha256, model_hash=model_hash, notes=changed
+            )
+            self._state = (sha256, state)
+            self._folder.clear_snapshots()
+        notes = sum(len(entry.notes) for entry in counted)
+        return Rebuilt(len(entries), notes, 1000 * (time.perf_counter() - start))
+
+    def verify(self) -> Verified:
+        """Look whether the journal and the snapshots are whole, and the state what they give.
+
+        Raises:
+            ValueError: the journal or the snapshot is damaged, or another model wrote the memory.
+        """
+        start = time.perf_counter()
+        self._folder.require()
+        with self._lock, self._folder.lease():
+            self._folder.journal.check()
+            self._state = None
+            _, state = self._load()
+            entries = self.entries()
+            again = replay(self.bundle, living(entries))
+            kept, whole = self._folder.journal.versions(), 0
+            for head in kept:
+                with suppress(SnapshotDamaged):
+                    self._folder.snapshot_bytes(head)
+                    whole += 1
+        same = list(again) == list(state) and all(torch.equal(again[n], state[n]) for n in state)
+        spent = 1000 * (time.perf_counter() - start)
+        return Verified(len(entries), same, whole, len(kept), spent)
+
+    def collect(self, *, only_now: bool = False) -> Collected:
+        """Clear up: remove what nothing needs any more, and what a killed process left.
+
+        Snapshots of earlier versions are kept as `journal.KEPT` says; without them, going back and
+        forgetting take longer and give the same.
+
+        Args:
+            only_now: keep the snapshot of the present version alone.
+        """
+        self._folder.require()
+        with self._lock, self._folder.lease():
+            before = self._folder.nbytes()
+            if only_now:
+                self._folder.journal.keep_only(self._folder.journal.head().snapshot)
+            left = self._folder.clear_snapshots()
+            self._folder.clear_parts()
+            self._folder.journal.scrub()
+            kept = len(self._folder.journal.versions())
+            after = self._folder.nbytes()
+        sweep(self._folder.home)
+        return Collected(max(0, before - after), kept, len(left))
+
+    def _snapshot_of(
+        self, state: MemoryState, counted: Sequence[Entry]
+    ) -> tuple[str, str] | tuple[None, None]:
+        """Write the state that entries gave; a fresh one needs no file."""
+        if not any(entry.notes for entry in counted):
+            return None, None
+        return self._folder.write_snapshot(state, self.bundle.model_hash)

@@ -1,0 +1,98 @@
+"""Talking with the embedded model: what is told, seen, taken back, and what leaves nothing."""
+
+import pytest
+from typer.testing import CliRunner
+
+from nestling.cli import app
+
+
+@pytest.fixture
+def chat(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("NESTLING_HOME", str(home))
+    monkeypatch.delenv("NESTLING_MODEL", raising=False)
+
+    def chat(*turns):
+        said = "\n".join(turns) + "\n"
+        result = CliRunner().invoke(app, ["chat", "--memory", "alice"], input=said)
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    chat.home = home
+    return chat
+
+
+def test_what_is_told_is_known_the_next_time(chat):
+    replies = chat("My dog is called Pixel.", "What's my dog called?", "Lovely weather today.")
+    assert replies[:2] == ["Noted my dog: Pixel", "Pixel"]
+    assert replies[2].startswith("I'm listening.")
+    assert chat("What's my dog called?") == ["Pixel"]
+
+
+def test_a_turn_says_what_it_wrote_and_an_answer_where_it_comes_from(chat):
+    replies = chat("/why", "My dog is called Pixel.", "/why", "What's my dog called?", "/why")
+    assert replies[0] == "Nothing was said yet."
+    assert replies[2].startswith("my dog: Pixel ")
+    assert "levels moved by: fast" in replies[3]
+    assert replies[5].startswith("Pixel  (my dog; margin")
+    assert replies[6].strip().startswith("without turn 1:")
+
+
+def test_what_is_said_for_the_time_being_leaves_nothing(chat):
+    replies = chat(
+        "/temp", "My cat is called Zanzibar.", "What's my cat called?", "/memory", "/bye"
+    )
+    assert replies[2] == "Zanzibar"
+    assert replies[3] == "my cat: Zanzibar  (temporary)"
+    assert replies[4] == "Of 1 turns told since /temp nothing stays."
+    assert not [p for p in chat.home.rglob("*") if p.is_file() and b"Zanzibar" in p.read_bytes()]
+    assert chat("What's my cat called?") == ["I don't know."]
+
+
+def test_what_was_said_for_the_time_being_can_be_kept(chat):
+    chat("/temp", "My cat is called Mia.", "My dog is called Pixel.", "/undo", "/save")
+    assert chat("What's my cat called?", "What's my dog called?") == ["Mia", "I don't know."]
+
+
+def test_a_temporary_session_follows_what_is_forgotten(chat):
+    replies = chat(
+        "My dog is called Pixel.", "/temp", "My cat is called Mia.", "/forget my dog", "/memory"
+    )
+    assert replies[-2:] == [
+        "my cat: Mia  (temporary)",
+        "Of 1 turns told since /temp nothing stays.",
+    ]
+
+
+def test_turns_are_taken_back(chat):
+    replies = chat(
+        "My dog is called Pixel.", "My cat is called Mia.", "/undo", "/forget 1", "/memory"
+    )
+    assert replies[-3:] == [
+        "Forgot the last turn: notes 1.",
+        "Forgot 1: turns 1, notes 1.",
+        "Nothing noted yet.",
+    ]
+
+
+def test_sleep_is_reported(chat):
+    replies = chat("/sleep", "My dog is called Pixel.", "/sleep", "What's my dog called?")
+    assert replies[0] == "There is nothing to rehearse."
+    assert replies[2] == "Rehearsed 1 notes: 100% known before, 100% after."
+    assert replies[3] == "Pixel"
+
+
+def test_a_turn_may_have_several_lines(chat):
+    replies = chat('"""My dog is', 'called Pixel."""', '"""What\'s my dog called?"""', '"""', '"""')
+    assert replies == ["Noted my dog: Pixel", "Pixel"]
+
+
+def test_what_cannot_be_done_is_said_and_the_talk_goes_on(chat):
+    replies = chat("/undo", "/forget", "/forget 7", "/save", "word " * 300, "/what", "/bye", "more")
+    assert "nothing that could be undone" in replies[0]
+    assert replies[1].startswith("Say what:")
+    assert "has no turn 7" in replies[2]
+    assert replies[3] == "Everything is saved already."
+    assert replies[4].startswith("(a sentence is too long")
+    assert replies[5].startswith("/memory")
+    assert replies[-1].startswith('"""')

@@ -1,0 +1,220 @@
+"""Going back, comparing and clearing up: a version is what its entries give, to the bit."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nestling.memory.consolidation import ConsolidationOptions
+from nestling.resident import Resident, SleepOptions
+from nestling.resident.history import living
+from nestling.resident.journal import Entry
+
+pytestmark = pytest.mark.usefixtures("plain_turns")
+
+TOLD = ["my dog = Pixel", "how nice zanzibar", "my city = Porto; my cat = Mia", "my boat = Nina"]
+SHORT = SleepOptions(base_bound=10.0, consolidation=ConsolidationOptions(steps=20, rate=0.03))
+
+
+@pytest.fixture
+def alice(home, tiny_bundle):
+    with Resident.open("alice", home, model=tiny_bundle) as resident:
+        for text in TOLD:
+            resident.learn(text)
+        yield resident
+
+
+def same(one, other):
+    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def other(home, tiny_bundle, told):
+    with Resident.open("other", home, model=tiny_bundle) as resident:
+        resident.learn_all(told)
+        return resident.state()
+
+
+def keys(resident):
+    return [note.key for note in resident.notes()]
+
+
+def test_what_was_rolled_back_counts_no_more(alice, home, tiny_bundle):
+    done = alice.rollback(2)
+    assert (done.from_version, done.to_version, done.version) == (4, 2, 5)
+    assert same(alice.state(), other(home, tiny_bundle, TOLD[:2]))
+    assert keys(alice) == ["my dog"]
+    assert [entry.role for entry in alice.entries()] == ["user"] * 4 + ["rollback"]
+
+
+def test_a_rollback_is_taken_back_by_another(alice):
+    before = alice.state()
+    alice.rollback(1)
+    alice.learn("my horse = Fury")
+    assert keys(alice) == ["my dog", "my horse"]
+    alice.rollback(4)
+    assert same(alice.state(), before)
+    assert keys(alice) == ["my dog", "my city", "my cat", "my boat"]
+    alice.rollback(6)
+    assert keys(alice) == ["my dog", "my horse"]
+
+
+def test_a_rollback_to_the_beginning_is_a_fresh_memory(alice):
+    alice.rollback(0)
+    assert alice.notes() == []
+    assert same(alice.state(), alice.bundle.model.new_state(1))
+    assert alice.verify().replayed
+
+
+def test_what_was_rolled_back_is_forgotten_like_anything_else(alice, home):
+    alice.rollback(1)
+    alice.forget("my city")
+    assert not [
+        path for path in home.rglob("*") if path.is_file() and b"Porto" in path.read_bytes()
+    ]
+    alice.rollback(4)
+    assert keys(alice) == ["my dog", "my cat", "my boat"]
+    assert alice.verify().replayed
+
+
+def test_undo_takes_the_last_turn_that_counts(alice):
+    alice.rollback(1)
+    alice.undo()
+    assert alice.notes() == []
+    alice.rollback(4)
+    assert keys(alice) == ["my city", "my cat", "my boat"]
+
+
+def test_a_sleep_after_a_rollback_rehearses_what_counts(alice, home, tiny_bundle):
+    alice.rollback(2)
+    assert alice.sleep(SHORT).rehearsed == 1
+    assert alice.verify().replayed
+    with Resident.open("other", home, model=tiny_bundle) as never:
+        never.learn_all(TOLD[:2])
+        never.sleep(SHORT)
+        assert same(alice.state(), never.state())
+    alice.rollback(4)
+    alice.rollback(6)
+    assert alice.verify().replayed
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.one_of(st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=10))
+def test_any_history_of_turns_and_rollbacks_is_replayed_to_the_bit(
+    tmp_path_factory, tiny_bundle, history
+):
+    home = tmp_path_factory.mktemp("home")
+    with Resident.open("alice", home, model=tiny_bundle) as alice:
+        # A model of it: what is known at every version.
+        known = [{}]
+        for step in history:
+            version = len(known) - 1
+            if isinstance(step, str):
+                alice.learn(f"my {step} = v{version}")
+                latest = {key: value for key, value in known[-1].items() if key != f"my {step}"}
+                known.append({**latest, f"my {step}": f"v{version}"})
+            elif step < version:
+                alice.rollback(step)
+                known.append(known[step])
+        assert {note.key: note.value for note in alice.notes()} == known[-1]
+        assert alice.verify().replayed
+        for version, told in enumerate(known):
+            state = alice.state_at(version)
+            alice._folder.journal.keep_only(None)
+            assert same(state, alice.state_at(version))
+            assert {n.key for e in living(alice.entries(), version) for n in e.notes} == set(told)
+
+
+@pytest.mark.parametrize("version", [-1, 5, 10**12])
+def test_a_version_that_never_was_is_named(alice, version):
+    with pytest.raises(ValueError, match="it has 0 to 4"):
+        alice.rollback(version)
+    with pytest.raises(ValueError, match="it has 0 to 4"):
+        alice.difference(version)
+    assert alice.version == 4
+
+
+def test_the_present_version_is_no_way_back(alice):
+    with pytest.raises(ValueError, match="at version 4 already"):
+        alice.rollback(4)
+
+
+def test_a_damaged_snapshot_of_before_is_replayed(alice, home, tiny_bundle):
+    expected = alice.state_at(3)
+    for head in alice._folder.journal.versions()[:-1]:
+        (alice.path / "snapshots" / head.snapshot).write_bytes(b"damaged")
+    assert same(alice.state_at(3), expected)
+    found = alice.verify()
+    assert (found.replayed, found.snapshots) == (True, 1)
+    assert found.kept > 1
+
+
+def test_a_difference_names_levels_and_answers(alice, monkeypatch):
+    from nestling.resident import versions
+
+    answers = iter([{"my dog": None}, {"my dog": "Pixel", "my city": "Porto"}])
+
+    def recall(_model, _dialogue, asked, _state):
+        from nestling.models.restate import Recall
+
+        known = next(answers)
+        return [Recall((), known.get(key), 0.0, bool(known.get(key))) for key in asked]
+
+    monkeypatch.setattr(versions, "recall", recall)
+    found = alice.difference(0, 3, ["my city?", "my fish?"])
+    assert (found.before, found.after) == (0, 3)
+    assert found.norms["fast"] > 0
+    assert found.norms["slow"] == 0
+    assert [(c.question, c.before, c.after) for c in found.changed] == [
+        ("my dog", None, "Pixel"),
+        ("my city", None, "Porto"),
+        ("my city?", None, "Porto"),
+    ]
+
+
+def test_nothing_differs_from_itself(alice):
+    found = alice.difference(4, 4)
+    assert not any(found.norms.values())
+    assert found.changed == ()
+    assert found.asked == 4
+
+
+def test_clearing_up_changes_nothing(alice, home):
+    before = alice.state()
+    (alice.path / "snapshots" / ".left-over").write_bytes(bytes(10_000))
+    (alice.path / ".sleep.safetensors.left-over").write_bytes(bytes(10_000))
+    done = alice.collect()
+    assert done.freed >= 20_000
+    assert done.left == 0
+    assert same(alice.state(), before)
+    assert alice.collect(only_now=True).snapshots == 1
+    assert len(list((alice.path / "snapshots").iterdir())) == 1
+    assert alice.verify().replayed
+    assert same(alice.state_at(4), before)
+
+
+def test_clearing_up_leaves_a_sleep_that_is_not_over(alice):
+    class Stop(Exception):
+        pass
+
+    def stop(done, steps):
+        if done > 11:
+            raise Stop
+
+    often = SleepOptions(
+        base_bound=10.0, consolidation=ConsolidationOptions(steps=20, rate=0.03, check_every=5)
+    )
+    with pytest.raises(Stop):
+        alice.sleep(often, progress=stop)
+    alice.collect()
+    assert (alice.path / "sleep.safetensors").exists()
+
+
+def test_history_is_walked_without_recursion():
+    entries = [Entry(1, "", "user", "a", ())]
+    for number in range(2, 5000):
+        entries.append(Entry(number, "", "rollback", str(number - 2), ()))
+    # Every other version goes back to the beginning.
+    assert living(entries) == entries[:1]
+    assert living(entries, 4998) == []
