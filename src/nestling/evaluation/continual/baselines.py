@@ -11,9 +11,9 @@ from torch import Tensor
 
 from nestling.evaluation.continual.learners import ROOM, FineTuning, Fixed, Kept
 from nestling.evaluation.continual.streams import Stream
-from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.training.passages import Passages, mean_loss
+from nestling.training.steps import take_step
 
 LORA_RANK = 8
 # Lots of a task from which importances are taken.

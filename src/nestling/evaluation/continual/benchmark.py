@@ -41,11 +41,11 @@ from nestling.evaluation.continual.streams import (
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed
-from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 from nestling.training.passages import Passages, mean_loss
+from nestling.training.steps import take_step
 
 _STATIC = (Level(period=0),)
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.continual.streams import Stream
-from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import NightOptions, NightReport, sleep
 from nestling.training.passages import Passages, joined, losses_of, mean_loss
+from nestling.training.steps import take_step
 
 # Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
 ROOM = 32_768
