@@ -14,7 +14,8 @@ from nestling.evaluation.continual.benchmark import (
     measure_continual,
 )
 from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
-from nestling.evaluation.continual.methods import METHODS, Method
+from nestling.evaluation.continual.method import Method
+from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
     CHOICES,
     VOCABULARY,

@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
 
 from nestling.evaluation.continual.learners import Learner
 from nestling.evaluation.continual.matrices import rows_of, transfer
+from nestling.evaluation.continual.method import Setting
 from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
     STREAMS,
@@ -119,7 +119,7 @@ def measure_continual(
             drawn[name, seed] = STREAMS[name](texts[0], seed)
         return drawn[name, seed]
 
-    def run(stream: str, method: str, setting: dict[str, Any], seed: int, *, trial: bool) -> Row:
+    def run(stream: str, method: str, setting: Setting, seed: int, *, trial: bool = False) -> Row:
         def measured() -> Row:
             whole = stream_of(stream, seed)
             model = begun_model(course, whole, seed, run_file, progress)
@@ -133,17 +133,15 @@ def measure_continual(
         progress(f"{stream}  {method}  {setting}  seed {seed}  {row['summary']}")
         return row
 
+    def score(stream: str, method: str, some: Setting) -> float:
+        row = run(stream, method, some, 100, trial=True)
+        return (-1 if row["judged"] == "loss" else 1) * row["summary"]["average"]
+
     for stream in streams:
         for method in models:
-            settings = METHODS[method].settings
-            chosen = settings[0]
-            if len(settings) > 1:
-                tried = [run(stream, method, some, 100, trial=True) for some in settings]
-                sign = -1 if tried[0]["judged"] == "loss" else 1
-                scores = [sign * row["summary"]["average"] for row in tried]
-                chosen = settings[scores.index(max(scores))]
+            chosen = METHODS[method].best(partial(score, stream, method))
             for seed in seeds:
-                row = run(stream, method, chosen, seed, trial=False)
+                row = run(stream, method, chosen, seed)
                 common = {
                     "stream": stream,
                     "method": method,
