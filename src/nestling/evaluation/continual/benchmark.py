@@ -216,8 +216,9 @@ def live(
     """Take a learner through the first tasks of a stream: {"summary", "matrix", "judged"}."""
     generator = torch.Generator().manual_seed(seed)
     some, spent = stream.tasks[:tasks], 0.0
+    by_classes = bool(some[0].classes)
     before = _base(learner, stream)
-    first = _score_all(learner, stream, tasks, tasks)
+    first = () if by_classes else _score_all(learner, stream, tasks, tasks)
     matrix: list[list[float]] = []
     lots = 0
     for place, task in enumerate(some):
@@ -231,8 +232,7 @@ def live(
             spent += timed(learner.end_day, "cpu")
         matrix.append(_score_all(learner, stream, place + 1, tasks))
         report(place, matrix[-1][: place + 1])
-    by_classes = bool(some[0].classes)
-    summary = transfer(matrix, rises=by_classes, first=() if by_classes else first)
+    summary = transfer(matrix, rises=by_classes, first=first)
     summary |= before
     summary |= {f"{name} after": value for name, value in _base(learner, stream).items()}
     summary |= {
