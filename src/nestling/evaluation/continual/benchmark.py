@@ -96,7 +96,7 @@ def measure_continual(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/continual.json`.
+    """Rows of some streams; `results/continual_<stream>.json` holds those of one.
 
     Args:
         data: folder of the datasets.

@@ -1,7 +1,8 @@
 """What a method that lives through a stream does, and how Hope does it.
 
 Every method begins with the same trained model. It is given the passages of a task in lots, day by
-day, and never told which task they are of or where one ends; a night follows every day.
+day, and not told which task they are of; a night follows every day. Methods that must know where a
+task ends are told by `end_task`, which does nothing in all others.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Kept:
     """Passages of before, in a room of so many tokens (reservoir sampling).
 
     A quarter of the room is for passages of the base, half of them to be rehearsed and half to tell
-    whether a night did harm; the rest is for as many passages as there is
-    room for the longest ones, and of all that came each stays with the same probability.
+    whether a night did harm; the rest is for as many passages as there is room for the longest
+    ones, and of all that came each stays with the same probability.
     """
 
     def __init__(self, stream: Stream, room: int, seed: int) -> None:
