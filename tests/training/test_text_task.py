@@ -16,6 +16,7 @@ from nestling.training.text_task import (
     find_file,
     held_out_loss,
     losses_by_position,
+    read_rows,
     read_texts,
 )
 
@@ -29,6 +30,14 @@ def test_files_of_every_kind_are_read(tmp_path):
             file.write(json.dumps({"split": split, "text": text}) + "\n")
     texts = read_texts(["a.txt", "b.txt.gz", "c.jsonl.gz#train", "c.jsonl.gz"], tmp_path)
     assert texts == ["plain é", "zipped", "one\n\nthree", "one\n\ntwo\n\nthree"]
+
+
+def test_rows_are_read_zipped_or_not(tmp_path):
+    rows = [{"en": "a line\u2028break"}, {"en": "é"}]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n"
+    (tmp_path / "a.jsonl").write_bytes(text.encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    assert read_rows(tmp_path / "a.jsonl") == read_rows(tmp_path / "a.jsonl.gz") == rows
 
 
 def test_a_missing_file_names_where_it_was_looked_for(tmp_path, monkeypatch):

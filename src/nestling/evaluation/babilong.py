@@ -6,8 +6,6 @@ Models are trained on stories of the training split and asked those of the test 
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import re
 from collections import defaultdict
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nestling.evaluation.haystack import Draw, Puzzle
-from nestling.training.text_task import find_file
+from nestling.training.text_task import find_file, read_rows
 
 FILES = ("babi/qa1-5_en_train_test.jsonl.gz", "babi/qa1-2-4-5_en10k_train.jsonl.gz")
 TASKS = {
@@ -37,11 +35,9 @@ def read_stories(data: Path, split: str) -> dict[str, list[Puzzle]]:
     """
     puzzles: dict[str, list[Puzzle]] = defaultdict(list)
     for name in FILES:
-        with gzip.open(find_file(name, data), "rt", encoding="utf-8") as lines:
-            for line in lines:
-                story = json.loads(line)
-                if story["split"] == split:
-                    puzzles[story["task"]].extend(_puzzles(story))
+        for story in read_rows(find_file(name, data)):
+            if story["split"] == split:
+                puzzles[story["task"]].extend(_puzzles(story))
     return {task: puzzles[task] for task in TASKS if task in puzzles}
 
 

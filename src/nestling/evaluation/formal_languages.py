@@ -20,10 +20,10 @@ from torch import Tensor
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sequence_tasks import PEERS
-from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
+from nestling.training.steps import take_step
 
 START = 0
 # The last symbol of every alphabet; it is predicted and never read.

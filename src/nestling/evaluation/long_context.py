@@ -25,10 +25,10 @@ from nestling.evaluation.language_modeling import MODELS, Variants
 from nestling.evaluation.needles import MADE_UP, NEEDLES
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.sequence_tasks import IGNORED
-from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
+from nestling.training.steps import take_step
 from nestling.training.text_task import read_texts
 from nestling.training.tokenizer import train_tokenizer
 

@@ -38,7 +38,19 @@ class Reproduction:
     needs_data: bool = False
 
 
-_CONTINUAL = "a model of 1.1M parameters trained on 384,000 tokens of WikiText-2"
+def _stream(name: str, title: str, source: str, tasks: str, takes: str) -> Reproduction:
+    """A stream of `tasks` for a model whose weights all go on learning."""
+    return Reproduction(
+        title,
+        source,
+        f"a model of 1.1M parameters trained on 384,000 tokens of WikiText-2; {tasks}",
+        takes,
+        tuple(methods.METHODS),
+        partial(benchmark.measure_continual, streams=(name,)),
+        needs_data=True,
+    )
+
+
 REPRODUCTIONS: dict[str, Reproduction] = {
     "formal_languages": Reproduction(
         "Formal languages",
@@ -101,41 +113,33 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         tuple(fact_methods.METHODS),
         facts.measure_continual_facts,
     ),
-    "continual_domains": Reproduction(
+    "continual_domains": _stream(
+        "domains",
         "Domains one after the other",
         "no published numbers; [L] Section 7 claims that more levels forget less",
-        f"{_CONTINUAL}; 82,000 tokens each of six kinds of books in four languages",
+        "82,000 tokens each of six kinds of books in four languages",
         "about 3 hours of one core for 3 seeds",
-        tuple(methods.METHODS),
-        partial(benchmark.measure_continual, streams=("domains",)),
-        needs_data=True,
     ),
-    "continual_clinc150": Reproduction(
+    "continual_clinc150": _stream(
+        "clinc150",
         "Classes one after the other, CLINC150",
         "[L] Figure 6",
-        f"{_CONTINUAL}; ten domains of 15 intents, 80 texts of each",
+        "ten domains of 15 intents, 80 texts of each",
         "about 2 hours of one core for 3 seeds",
-        tuple(methods.METHODS),
-        partial(benchmark.measure_continual, streams=("clinc150",)),
-        needs_data=True,
     ),
-    "continual_dbpedia": Reproduction(
+    "continual_dbpedia": _stream(
+        "dbpedia",
         "Classes one after the other, DBpedia",
         "[L] Figure 6",
-        f"{_CONTINUAL}; 14 classes of articles, two at a time, up to 373 texts of each",
+        "14 classes of articles, two at a time, up to 373 texts of each",
         "about 3 hours of one core for 3 seeds",
-        tuple(methods.METHODS),
-        partial(benchmark.measure_continual, streams=("dbpedia",)),
-        needs_data=True,
     ),
-    "continual_languages": Reproduction(
+    "continual_languages": _stream(
+        "languages",
         "Languages one after the other",
         "[L] Figure 8, there from Manchu and Kalamang into English",
-        f"{_CONTINUAL}; 640 verses from English into Basque, as many into Swahili",
+        "640 verses from English into Basque, as many into Swahili",
         "about 1 hour of one core for 3 seeds",
-        tuple(methods.METHODS),
-        partial(benchmark.measure_continual, streams=("languages",)),
-        needs_data=True,
     ),
     "ablation": Reproduction(
         "Hope without its parts",

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
-from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
+from nestling.training.steps import take_step
 
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 """(sequences, generator) -> ids and targets [B, T]; a target of IGNORED is not scored."""

@@ -20,6 +20,7 @@ from torch import Tensor
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.passages import Passages, losses_of, mean_loss
+from nestling.training.steps import take_step
 
 # Passages of the day whose loss is told.
 _PROBED = 32
@@ -95,8 +96,6 @@ def sleep(
             weight.lerp_(slow, 1 - options.share)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     for step in range(options.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * (1 - step / options.steps)
         rows = torch.randint(len(day), (options.batch,), generator=generator)
         loss = mean_loss(model, day[rows])
         if len(before):
@@ -104,10 +103,7 @@ def sleep(
             chosen = order[places % len(order)]
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
     woken = model if kept else teacher

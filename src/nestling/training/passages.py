@@ -13,7 +13,7 @@ from nestling.models.hope import Hope
 
 IGNORED = -100
 # Passages that are read at once where nothing is learned.
-_TOGETHER = 32
+TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def mean_loss(model: Hope, passages: Passages) -> Tensor:
 @torch.no_grad()
 def losses_of(model: Hope, passages: Passages) -> Tensor:
     """The mean loss of every passage, [N]."""
-    lots = range(0, len(passages), _TOGETHER)
-    found = [_losses(model, passages[slice(start, start + _TOGETHER)]) for start in lots]
+    lots = range(0, len(passages), TOGETHER)
+    found = [_losses(model, passages[start : start + TOGETHER]) for start in lots]
     return torch.cat(found) if found else torch.zeros(0)
 
 

@@ -38,12 +38,20 @@ def find_file(name: str, folder: Path) -> Path:
 
 def read_text(path: Path, split: str | None = None) -> str:
     """Text of `.txt`, `.txt.gz`, `.jsonl` or `.jsonl.gz` (field "text"; rows of `split` alone)."""
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     if ".jsonl" not in path.name:
-        return text
-    rows = [json.loads(line) for line in text.split("\n") if line]
+        return _content(path)
+    rows = read_rows(path)
     return "\n\n".join(row["text"] for row in rows if split in (None, row.get("split", split)))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a `.jsonl` or `.jsonl.gz` file."""
+    return [json.loads(line) for line in _content(path).split("\n") if line]
+
+
+def _content(path: Path) -> str:
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
 
 
 def read_texts(names: Sequence[str], folder: Path) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nestling.evaluation.continual import benchmark
+from nestling.evaluation.continual import baselines, benchmark
+from nestling.evaluation.continual.baselines import LoRAPerTask
 from nestling.evaluation.continual.benchmark import (
     Course,
     begun_model,
@@ -14,7 +15,8 @@ from nestling.evaluation.continual.benchmark import (
     measure_continual,
 )
 from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
-from nestling.evaluation.continual.methods import METHODS, Method
+from nestling.evaluation.continual.method import Method
+from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
     CHOICES,
     VOCABULARY,
@@ -108,6 +110,32 @@ def test_retrieval_knows_a_class_whose_words_it_has_seen():
     model = COURSE.model(stream.vocabulary, 0).eval()
     row = live(METHODS["retrieval (bm25)"].make(model, stream, seed=0), stream, COURSE, 2, 0)
     assert row["matrix"] == [[1.0], [1.0, 1.0]]
+
+
+def test_an_index_is_made_anew_only_after_something_is_learned():
+    needed("retrieval")
+    stream = make_stream("text")
+    model = COURSE.model(VOCABULARY, 0).eval()
+    learner = METHODS["retrieval (bm25)"].make(model, stream, seed=0)
+    made = []
+    for task in stream.tasks:
+        learner.learn(task.train)
+        for _ in range(2):
+            learner.scores(task.test, ())
+            made.append(learner.index)
+    assert made[0] is made[1] is not made[2] is made[3]
+
+
+@pytest.mark.parametrize("asked", [(), (5, 6, 7)])
+def test_how_sure_an_adapter_is_does_not_depend_on_what_is_read_beside(asked, monkeypatch):
+    needed("lora")
+    monkeypatch.setattr(baselines, "TOGETHER", 2)
+    stream = make_stream("text")
+    learner = LoRAPerTask(COURSE.model(VOCABULARY, 0).eval(), stream, rate=1e-2)
+    learner.learn(stream.tasks[0].train)
+    passages = passages_of([([5, 6, 7, 8, 9][:length], 2) for length in (3, 5, 4, 5, 3)])
+    alone = torch.cat([learner._doubts(passages[i : i + 1], asked) for i in range(5)])
+    torch.testing.assert_close(learner._doubts(passages, asked), alone)
 
 
 def test_a_class_that_is_learned_is_known():

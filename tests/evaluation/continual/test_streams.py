@@ -16,7 +16,6 @@ from nestling.evaluation.continual.streams import (
     Texts,
     in_lots,
 )
-from nestling.training.passages import IGNORED
 
 SIZE = StreamSize(
     length=12, words=9, given=4, train=6, labelled=6, test=4, base=8, base_test=3, questions=5
@@ -51,11 +50,16 @@ def texts(tmp_path_factory):
     write_rows(
         folder / "intent/clinc150_full.jsonl.gz",
         [
-            {"split": split, "text": sentence(rng), "intent": f"{domain} {i}", "domain": domain}
+            {
+                "split": split,
+                "text": sentence(rng, count),
+                "intent": f"{domain} {i}",
+                "domain": domain,
+            }
             for domain in ("travel", "home", "oos")
             for i in range(2)
             for split in ("train", "test")
-            for _ in range(5)
+            for count in range(2, 7)
         ],
     )
     write_rows(
@@ -155,11 +159,19 @@ def test_of_several_answers_the_likeliest_is_taken(texts):
     assert len(piqa.right) == 10
 
 
-def test_lots_take_every_passage_once(texts):
-    (task, *_) = STREAMS["domains"](texts, 0).tasks
+def test_lots_take_every_passage_once_and_whole(texts):
+    (task, *_) = STREAMS["clinc150"](texts, 0).tasks
     lots = in_lots(task.train, 4, torch.Generator().manual_seed(0))
     assert sorted(torch.cat(lots).tolist()) == list(range(len(task.train)))
-    assert IGNORED not in task.train.ids
+    for rows in lots:
+        lot, wanted = task.train[rows], [task.train.whole(i) for i in rows.tolist()]
+        assert [lot.whole(i) for i in range(len(lot))] == wanted
+
+
+def test_short_passages_are_filled_up_with_what_a_model_can_read(texts):
+    (task, *_) = STREAMS["clinc150"](texts, 0).tasks
+    assert len({len(task.train.whole(i)) for i in range(len(task.train))}) > 1
+    assert int(task.train.ids.min()) >= 0
 
 
 def test_a_text_that_is_too_short_is_refused(texts):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from nestling.evaluation.continual.learners import ROOM, FineTuning, Fixed, Kept
 from nestling.evaluation.continual.streams import Stream
-from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
-from nestling.training.passages import Passages, mean_loss
+from nestling.training.passages import TOGETHER, Passages, mean_loss
+from nestling.training.steps import take_step
 
 LORA_RANK = 8
 # Lots of a task from which importances are taken.
@@ -60,7 +60,7 @@ class ElasticWeights(FineTuning):
         weights = list(self.model.parameters())
         self.importance = [torch.zeros_like(weight) for weight in weights]
         self.settled = [weight.detach().clone() for weight in weights]
-        self._consolidate([stream.base[slice(8 * i, 8 * i + 8)] for i in range(_FISHER_LOTS)])
+        self._consolidate([stream.base[8 * i : 8 * i + 8] for i in range(_FISHER_LOTS)])
         self.recent: list[Passages] = []
 
     @property
@@ -144,12 +144,14 @@ class LoRAPerTask(Fixed):
     def _doubts(self, passages: Passages, classes: Sequence[int]) -> Tensor:
         """The mean entropy, in nats, of what is predicted where something is asked: [N]."""
         found = []
-        for row in range(len(passages)):
-            some = passages[slice(row, row + 1)]
+        for start in range(0, len(passages), TOGETHER):
+            some = passages[start : start + TOGETHER]
             logits = self.model(some.ids).logits[some.asked]
             logprobs = (logits[:, list(classes)] if classes else logits).log_softmax(-1)
-            found.append(-(logprobs.exp() * logprobs).sum(-1).mean())
-        return torch.stack(found)
+            entropies = torch.zeros(some.asked.shape)
+            entropies[some.asked] = -(logprobs.exp() * logprobs).sum(-1)
+            found.append(entropies.sum(1) / some.asked.sum(1))
+        return torch.cat(found)
 
     def _begin(self) -> None:
         self._set(self.first)
@@ -209,6 +211,8 @@ class Retrieval(Fixed):
         super().__init__(model, stream, seed)
         self.wholes: list[list[int]] = []
         self.bm25s: Any = import_module("bm25s")
+        # Of all passages; None until it is asked for what came last.
+        self.index: Any = None
 
     @property
     def nbytes(self) -> int:
@@ -216,6 +220,7 @@ class Retrieval(Fixed):
 
     def learn(self, lot: Passages) -> None:
         self.wholes += [lot.whole(row) for row in range(len(lot))]
+        self.index = None
 
     def scores(self, passages: Passages, classes: Sequence[int]) -> Tensor:
         if not self.wholes:
@@ -228,8 +233,9 @@ class Retrieval(Fixed):
 
     def _hits(self, given: Sequence[Sequence[int]]) -> list[int]:
         """The tokens themselves are the words of the index."""
-        index = self.bm25s.BM25()
-        index.index([list(map(str, whole)) for whole in self.wholes], show_progress=False)
+        if self.index is None:
+            self.index = self.bm25s.BM25()
+            self.index.index([list(map(str, whole)) for whole in self.wholes], show_progress=False)
         asked = [list(map(str, tokens)) for tokens in given]
-        hits, _ = index.retrieve(asked, k=1, show_progress=False)
+        hits, _ = self.index.retrieve(asked, k=1, show_progress=False)
         return [int(row[0]) for row in hits]

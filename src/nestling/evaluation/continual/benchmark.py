@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
 
 from nestling.evaluation.continual.learners import Learner
 from nestling.evaluation.continual.matrices import rows_of, transfer
+from nestling.evaluation.continual.method import Setting
 from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
     STREAMS,
@@ -41,11 +41,11 @@ from nestling.evaluation.continual.streams import (
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed
-from nestling.evaluation.steps import take_step
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 from nestling.training.passages import Passages, mean_loss
+from nestling.training.steps import take_step
 
 _STATIC = (Level(period=0),)
 
@@ -96,7 +96,7 @@ def measure_continual(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/continual.json`.
+    """Rows of some streams; `results/continual_<stream>.json` holds those of one.
 
     Args:
         data: folder of the datasets.
@@ -119,7 +119,7 @@ def measure_continual(
             drawn[name, seed] = STREAMS[name](texts[0], seed)
         return drawn[name, seed]
 
-    def run(stream: str, method: str, setting: dict[str, Any], seed: int, *, trial: bool) -> Row:
+    def run(stream: str, method: str, setting: Setting, seed: int, *, trial: bool = False) -> Row:
         def measured() -> Row:
             whole = stream_of(stream, seed)
             model = begun_model(course, whole, seed, run_file, progress)
@@ -133,17 +133,15 @@ def measure_continual(
         progress(f"{stream}  {method}  {setting}  seed {seed}  {row['summary']}")
         return row
 
+    def score(stream: str, method: str, some: Setting) -> float:
+        row = run(stream, method, some, 100, trial=True)
+        return (-1 if row["judged"] == "loss" else 1) * row["summary"]["average"]
+
     for stream in streams:
         for method in models:
-            settings = METHODS[method].settings
-            chosen = settings[0]
-            if len(settings) > 1:
-                tried = [run(stream, method, some, 100, trial=True) for some in settings]
-                sign = -1 if tried[0]["judged"] == "loss" else 1
-                scores = [sign * row["summary"]["average"] for row in tried]
-                chosen = settings[scores.index(max(scores))]
+            chosen = METHODS[method].best(partial(score, stream, method))
             for seed in seeds:
-                row = run(stream, method, chosen, seed, trial=False)
+                row = run(stream, method, chosen, seed)
                 common = {
                     "stream": stream,
                     "method": method,
@@ -218,8 +216,9 @@ def live(
     """Take a learner through the first tasks of a stream: {"summary", "matrix", "judged"}."""
     generator = torch.Generator().manual_seed(seed)
     some, spent = stream.tasks[:tasks], 0.0
+    by_classes = bool(some[0].classes)
     before = _base(learner, stream)
-    first = _score_all(learner, stream, tasks, tasks)
+    first = () if by_classes else _score_all(learner, stream, tasks, tasks)
     matrix: list[list[float]] = []
     lots = 0
     for place, task in enumerate(some):
@@ -233,8 +232,7 @@ def live(
             spent += timed(learner.end_day, "cpu")
         matrix.append(_score_all(learner, stream, place + 1, tasks))
         report(place, matrix[-1][: place + 1])
-    by_classes = bool(some[0].classes)
-    summary = transfer(matrix, rises=by_classes, first=() if by_classes else first)
+    summary = transfer(matrix, rises=by_classes, first=first)
     summary |= before
     summary |= {f"{name} after": value for name, value in _base(learner, stream).items()}
     summary |= {

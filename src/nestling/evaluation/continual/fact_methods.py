@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from nestling.evaluation.continual.fact_baselines import (
@@ -14,22 +12,13 @@ from nestling.evaluation.continual.fact_baselines import (
     Retrieval,
 )
 from nestling.evaluation.continual.fact_learners import Frozen, HopeLearner, Learner
+from nestling.evaluation.continual.method import Method
 from nestling.models.bundle import ModelBundle
 
 REPLAYED = 8
 
 
-@dataclass(frozen=True)
-class Method:
-    """How a learner is made, and the settings of which the best is taken."""
-
-    make: Callable[..., Learner]
-    settings: tuple[dict[str, Any], ...] = ({},)
-    levels: int = 0
-    sleeps: bool = False
-
-
-def _hope(levels: int, sleeps: bool) -> Method:
+def _hope(levels: int, sleeps: bool) -> Method[Learner]:
     def make(bundle: ModelBundle, **_: Any) -> Learner:
         return HopeLearner(bundle, levels, sleeps=sleeps)
 
@@ -37,7 +26,7 @@ def _hope(levels: int, sleeps: bool) -> Method:
 
 
 RATES = tuple({"rate": rate} for rate in (3e-4, 1e-3, 3e-3))
-METHODS: dict[str, Method] = {
+METHODS: dict[str, Method[Learner]] = {
     **{f"hope, levels {n}": _hope(n, False) for n in (1, 2, 3, 4)},
     **{f"hope, levels {n}, sleep": _hope(n, True) for n in (2, 3, 4)},
     "fine-tuning, all weights": Method(

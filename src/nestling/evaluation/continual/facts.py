@@ -22,12 +22,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from nestling.evaluation.continual.fact_learners import Learner
 from nestling.evaluation.continual.fact_methods import METHODS
 from nestling.evaluation.continual.fact_stream import Query, Stream, StreamSize, draw_stream
 from nestling.evaluation.continual.matrices import rows_of, transfer
+from nestling.evaluation.continual.method import Setting
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.evaluation.speed import timed
@@ -74,7 +74,7 @@ def measure_continual_facts(
             streams[name] = draw_stream(bundle, course.trial if trial else course.size, seed)
         return streams[name]
 
-    def run(name: str, chosen: dict[str, Any], seed: int, *, trial: bool = False) -> Row:
+    def run(name: str, chosen: Setting, seed: int, *, trial: bool = False) -> Row:
         key = {"method": name, **chosen, "seed": seed, "trial": trial, "of": bundle.model_hash[:12]}
 
         def measured() -> Row:
@@ -85,13 +85,12 @@ def measure_continual_facts(
         progress(f"{name}  seed {seed}  {row['summary']}")
         return row
 
+    def score(name: str, some: Setting) -> float:
+        return run(name, some, 100, trial=True)["summary"]["average accuracy"]
+
     for name in models:
         method = METHODS[name]
-        chosen = method.settings[0]
-        if len(method.settings) > 1:
-            tried = [run(name, some, 100, trial=True) for some in method.settings]
-            scores = [row["summary"]["average accuracy"] for row in tried]
-            chosen = method.settings[scores.index(max(scores))]
+        chosen = method.best(partial(score, name))
         for seed in seeds:
             row = run(name, chosen, seed)
             common = {

@@ -1,7 +1,8 @@
 """What a method that lives through a stream does, and how Hope does it.
 
 Every method begins with the same trained model. It is given the passages of a task in lots, day by
-day, and never told which task they are of or where one ends; a night follows every day.
+day, and not told which task they are of; a night follows every day. Methods that must know where a
+task ends are told by `end_task`, which does nothing in all others.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.continual.streams import Stream
-from nestling.evaluation.steps import take_step
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import NightOptions, NightReport, sleep
-from nestling.training.passages import Passages, joined, losses_of, mean_loss
+from nestling.training.passages import TOGETHER, Passages, joined, losses_of, mean_loss
+from nestling.training.steps import take_step
 
 # Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
 ROOM = 32_768
 PERIODS = (8, 32, 128)
-_TOGETHER = 32
 
 
 class Learner(Protocol):
@@ -50,8 +50,8 @@ class Kept:
     """Passages of before, in a room of so many tokens (reservoir sampling).
 
     A quarter of the room is for passages of the base, half of them to be rehearsed and half to tell
-    whether a night did harm; the rest is for as many passages as there is
-    room for the longest ones, and of all that came each stays with the same probability.
+    whether a night did harm; the rest is for as many passages as there is room for the longest
+    ones, and of all that came each stays with the same probability.
     """
 
     def __init__(self, stream: Stream, room: int, seed: int) -> None:
@@ -69,7 +69,7 @@ class Kept:
             self.seen += 1
             place = len(self.rows) if self.seen <= self.room else self.rng.randrange(self.seen)
             if place < self.room:
-                self.rows[place : place + 1] = [lot[slice(row, row + 1)]]
+                self.rows[place : place + 1] = [lot[row : row + 1]]
                 self.times[place : place + 1] = [0]
 
     def all(self) -> Passages:
@@ -113,8 +113,8 @@ class Fixed:
         if not classes:
             return losses_of(self.model, passages)
         found = []
-        for start in range(0, len(passages), _TOGETHER):
-            some = passages[slice(start, start + _TOGETHER)]
+        for start in range(0, len(passages), TOGETHER):
+            some = passages[start : start + TOGETHER]
             logits = self.model(some.ids).logits[some.asked][:, list(classes)]
             likeliest = torch.tensor(list(classes))[logits.argmax(-1)]
             found.append((likeliest == some.targets[some.asked]).float())
@@ -127,7 +127,7 @@ class FineTuning(Fixed):
     def __init__(self, model: Hope, stream: Stream, rate: float, seed: int = 0) -> None:
         super().__init__(model, stream, seed)
         self.rate = rate
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.0)
+        self.optimizer = self.new_optimizer()
 
     @property
     def nbytes(self) -> int:
@@ -138,6 +138,10 @@ class FineTuning(Fixed):
 
     def loss(self, lot: Passages) -> Tensor:
         return mean_loss(self.model, lot)
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """One that remembers no gradients."""
+        return torch.optim.AdamW(self.model.parameters(), lr=self.rate, weight_decay=0.0)
 
 
 class HopeLearner(FineTuning):
@@ -201,4 +205,4 @@ class HopeLearner(FineTuning):
         self.kept.add(day)
         self.day = []
         # A new day begins with new momentum.
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.rate, weight_decay=0.0)
+        self.optimizer = self.new_optimizer()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from nestling.evaluation.continual.baselines import (
@@ -14,22 +12,13 @@ from nestling.evaluation.continual.baselines import (
     Retrieval,
 )
 from nestling.evaluation.continual.learners import FineTuning, Fixed, HopeLearner, Learner
+from nestling.evaluation.continual.method import Method
 from nestling.training.night import NightOptions
 
 RATE = 1e-3
 
 
-@dataclass(frozen=True)
-class Method:
-    """How a learner is made of (model, stream, seed=), and the settings that are tried."""
-
-    make: Callable[..., Learner]
-    settings: tuple[dict[str, Any], ...] = ({},)
-    levels: int = 0
-    sleeps: bool = False
-
-
-def _hope(levels: int, *, sleeps: bool) -> Method:
+def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
     def make(*args: Any, share: float = 0.5, **options: Any) -> Learner:
         night = NightOptions(share=share) if sleeps else None
         return HopeLearner(*args, rate=RATE, levels=levels, night=night, **options)
@@ -40,7 +29,8 @@ def _hope(levels: int, *, sleeps: bool) -> Method:
 
 # Slower levels are slower learners: the same is open to fine-tuning and replay.
 _RATES = ({"rate": RATE / 3}, {"rate": RATE})
-METHODS: dict[str, Method] = {
+# Learners are made of (model, stream, seed=) and a setting.
+METHODS: dict[str, Method[Learner]] = {
     # One level is fine-tuning.
     "fine-tuning": Method(FineTuning, _RATES, levels=1),
     **{f"hope, levels {n}": _hope(n, sleeps=False) for n in (2, 3, 4)},

@@ -14,8 +14,6 @@ beginning that is given.
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nestling.training.passages import Passages, passages_of
-from nestling.training.text_task import find_file, read_texts
+from nestling.training.text_task import find_file, read_rows, read_texts
 from nestling.training.tokenizer import train_tokenizer
 
 VOCABULARY = 2048
@@ -134,9 +132,8 @@ class Texts:
         self.separator, self.end = map(self.tokenizer.token_to_id, (SEPARATOR, END))
 
     def rows(self, file: str) -> list[dict[str, Any]]:
-        """The rows of a `.jsonl.gz` file."""
-        with gzip.open(find_file(file, self.data), "rt", encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
+        """The rows of one of the datasets' files."""
+        return read_rows(find_file(file, self.data))
 
     def ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text).ids

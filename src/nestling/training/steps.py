@@ -1,4 +1,4 @@
-"""One step of training, as the small models of the benchmarks make it."""
+"""One step of training, as the small models of the benchmarks and a night make it."""
 
 from __future__ import annotations
 
