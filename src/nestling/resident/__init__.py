@@ -2,5 +2,18 @@
 
 from nestling.resident.session import Answer, Learned, Resident
 from nestling.resident.sleep import SleepOptions, SleepReport, Strength
+from nestling.resident.sources import Source, find_sources
+from nestling.resident.teaching import Taught, teach
 
-__all__ = ["Answer", "Learned", "Resident", "SleepOptions", "SleepReport", "Strength"]
+__all__ = [
+    "Answer",
+    "Learned",
+    "Resident",
+    "SleepOptions",
+    "SleepReport",
+    "Source",
+    "Strength",
+    "Taught",
+    "find_sources",
+    "teach",
+]
