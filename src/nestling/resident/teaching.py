@@ -345,7 +345,9 @@ def _read(folder: MemoryFolder) -> dict[str, _Record]:
         return {key: _Record(**{"nbytes": 0, **row}) for key, row in found["sources"].items()}
     except FileNotFoundError:
         return {}
-    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+    except StoreError:
+        raise
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise StoreError(
             f"{path} is damaged, so it is not known how far the sources have come; remove it, and "
             "all but what is in the journal is told again"
