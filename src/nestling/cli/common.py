@@ -48,7 +48,14 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def open_memory(name: str, home: Path | None, model: Path | None, *, create: bool) -> Resident:
+def open_memory(
+    name: str,
+    home: Path | None,
+    model: Path | None,
+    *,
+    create: bool,
+    learns_from: Sequence[str] = ("user",),
+) -> Resident:
     """Open a memory; whatever is wrong with its name or home is said before a model is read."""
     from nestling.resident.store import MemoryFolder
 
@@ -64,7 +71,9 @@ def open_memory(name: str, home: Path | None, model: Path | None, *, create: boo
     # One token at a time through a small model: a second thread only waits, and on a busy machine
     # the first one waits for it.
     torch.set_num_threads(1)
-    return Resident.open(name, home, model=load_bundle(model), create=create)
+    return Resident.open(
+        name, home, model=load_bundle(model), create=create, learns_from=learns_from
+    )
 
 
 def data_folder(data: Path | None) -> Path:

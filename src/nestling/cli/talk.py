@@ -31,18 +31,51 @@ def register(app: typer.Typer) -> None:
 
 
 def teach(
-    texts: Annotated[
-        list[str],
-        typer.Argument(metavar="TEXT...", help="What to learn; '-' reads lines from stdin."),
-    ],
     memory: MemoryName,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="What to learn; '-' reads lines from stdin."),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="A file, a folder or '-' to learn from: text, Markdown, chats as JSON lines, "
+            "a ChatGPT export. Stopped, it goes on next time.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="What the sources are: text, markdown, chat or chatgpt."),
+    ] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--role", metavar="ROLE", help="Of a chat, learn this role as well as user."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Tell all of the sources anew, the forgotten too.")
+    ] = False,
     home: Home = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell a memory something; a new name starts a new memory."""
+    if bool(texts) == bool(sources):
+        raise typer.BadParameter("name either texts or sources (--from)", param_hint="TEXT")
+    if texts and (kind or roles or again):
+        raise typer.BadParameter(
+            "they are for sources (--from)", param_hint="--kind, --role, --again"
+        )
+    if sources:
+        from nestling.cli.teach_from import teach_from
+
+        with clear_errors():
+            return teach_from(
+                sources, memory, home, model, kind=kind, roles=roles, again=again, as_json=as_json
+            )
     with clear_errors():
-        told = list(_texts(texts))
+        told = list(_texts(texts or []))
         with open_memory(memory, home, model, create=True) as resident:
             for learned in resident.learn_all(told):
                 if as_json:

@@ -4,6 +4,8 @@ from nestling.resident.guard import Guard, WriteRefused
 from nestling.resident.reports import Answer, Learned
 from nestling.resident.session import Resident
 from nestling.resident.sleep import SleepOptions, SleepReport, Strength
+from nestling.resident.sources import Source, find_sources
+from nestling.resident.teaching import Taught, teach
 from nestling.resident.temporary import Temporary
 
 __all__ = [
@@ -13,7 +15,11 @@ __all__ = [
     "Resident",
     "SleepOptions",
     "SleepReport",
+    "Source",
     "Strength",
+    "Taught",
     "Temporary",
     "WriteRefused",
+    "find_sources",
+    "teach",
 ]

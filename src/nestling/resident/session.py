@@ -56,23 +56,28 @@ class Resident(VersionedMemory):
         """
         return self.learn_all([text], role)[0]
 
-    def learn_all(self, texts: Sequence[str], role: str = "user") -> list[Learned]:
-        """`learn` for several texts: one entry each, one snapshot in the end, all or nothing."""
+    def learn_all(self, texts: Sequence[str], role: str | Sequence[str] = "user") -> list[Learned]:
+        """`learn` for several texts: one entry each, one snapshot in the end, all or nothing.
+
+        Args:
+            role: of all of them, or of each.
+        """
         start = time.perf_counter()
-        if role not in SPOKEN:
-            raise ValueError(f"a role is one of {SPOKEN}, got {role!r}")
+        roles = [role] * len(texts) if isinstance(role, str) else list(role)
+        if unknown := sorted(set(roles) - set(SPOKEN)):
+            raise ValueError(f"a role is one of {SPOKEN}, got {unknown}")
         for text in texts:
-            self._check_text(text)
+            self.check_text(text)
         if not texts:
             return []
+        heard = [place for place, some in enumerate(roles) if some in self.learns_from]
+        read = [texts[place] for place in heard]
+        restated = restate(self.bundle.model, self.bundle.dialogue, read, asking=False)
         notes: list[tuple[Note, ...]] = [()] * len(texts)
-        if role in self.learns_from:
-            restated = restate(self.bundle.model, self.bundle.dialogue, texts, asking=False)
-            notes = [some.notes for some in restated]
+        for place, some in zip(heard, restated, strict=True):
+            notes[place] = some.notes
         share = 1000 * (time.perf_counter() - start) / len(texts)
-        return self._commit(
-            [(role, text, some) for text, some in zip(texts, notes, strict=True)], share
-        )
+        return self._commit(list(zip(roles, texts, notes, strict=True)), share)
 
     def hear(self, text: str, *, learn: bool = True) -> Learned | Answer:
         """Answer a turn that asks and learn any other; the model decides which it is.
@@ -102,7 +107,7 @@ class Resident(VersionedMemory):
 
     def heard(self, text: str) -> Restatement:
         """What the model makes of a turn: notes, or what is asked. Nothing is written."""
-        self._check_text(text)
+        self.check_text(text)
         model, dialogue = self.bundle.model, self.bundle.dialogue
         last = restate(model, dialogue, sentences(text)[-1:])[0]
         return last if last.asked else restate(model, dialogue, [text], asking=False)[0]
@@ -180,7 +185,7 @@ class Resident(VersionedMemory):
     def _keys(self, questions: Sequence[str]) -> list[str]:
         """What is asked, in canonical form."""
         for question in questions:
-            self._check_text(question, whole=True)
+            self.check_text(question, whole=True)
         restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
         return [item.asked or "" for item in restated]
 
@@ -293,7 +298,8 @@ class Resident(VersionedMemory):
             journal = self._folder.journal
             return strengths(self.bundle, state, self.notes(), journal.recalls())
 
-    def _check_text(self, text: str, *, whole: bool = False) -> None:
+    def check_text(self, text: str, *, whole: bool = False) -> None:
+        """Raise ValueError for a text that cannot be learned or (`whole`) asked."""
         self._check_open()
         if not text.strip():
             raise ValueError("the text is empty; say something to be learned or answered")
