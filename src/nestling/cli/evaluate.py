@@ -52,9 +52,9 @@ def _without_places(arguments: Sequence[str]) -> list[str]:
     """A command without the files it wrote: where they lie says nothing of what was measured."""
     kept, rest = [], iter(arguments)
     for argument in rest:
-        if argument in ("--out", "--run"):
+        if argument in ("--out", "--run", "--home"):
             next(rest, None)
-        elif not argument.startswith(("--out=", "--run=")):
+        elif not argument.startswith(("--out=", "--run=", "--home=")):
             kept.append(argument)
     return kept
 
@@ -159,6 +159,32 @@ def strength(seeds: Seeds = 3, model: Model = None, out: Out = Path("results")) 
         measure(
             "strength",
             lambda progress: measure_strength(seeds=range(seeds), model=model, progress=progress),
+            out,
+        )
+
+
+@group.command("long-life")
+def long_life(
+    turns: Annotated[int, typer.Option(help="Turns of the life.")] = 1_000_000,
+    model: Model = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Where the memory lives; it goes on from there.")
+    ] = None,
+    run: Run = None,
+    out: Out = Path("results"),
+) -> None:
+    """A million turns of one user: what is still known, norms, files."""
+    with clear_errors():
+        from dataclasses import replace
+
+        from nestling.evaluation.continual.long_life import Course, measure_long_life
+
+        course = replace(Course(), turns=turns)
+        measure(
+            "long_life",
+            lambda progress: measure_long_life(
+                course=course, model=model, home=home, run_file=run, progress=progress
+            ),
             out,
         )
 

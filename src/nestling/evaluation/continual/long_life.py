@@ -1,0 +1,178 @@
+"""A long life: a million turns of one user, in accelerated form.
+
+Accelerated means that turns come with the notes that they would be restated as, and are told a lot
+of a thousand at a time; journal, snapshots and sleeps are those of any resident. The user tells
+`first` facts in the beginning and never again. From then on every lot tells `news` changes of other
+facts among small talk, and every `sleeps` turns the memory sleeps.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nestling.evaluation.finished import Finished
+from nestling.evaluation.recall import other_value
+from nestling.evaluation.rows import Progress, Row
+from nestling.memory.state import MemoryState
+from nestling.models.bundle import ModelBundle, load_bundle
+from nestling.models.dialogue import Note
+from nestling.models.rehearsal import margins, note_lessons, unknown_lessons
+from nestling.models.restate import change_norms
+from nestling.resident import Resident
+from nestling.training.told_facts import FactSource
+
+
+@dataclass(frozen=True)
+class Course:
+    """A life in turns.
+
+    Args:
+        lot: turns that are told at once; the others but `first`, `pool` and `news` are multiples.
+        first: facts of the beginning, which are recalled ever after.
+        pool: other facts, whose values change.
+        news: changes in a lot.
+        sleeps, looks: turns between two sleeps, and between two looks at the memory.
+    """
+
+    turns: int = 1_000_000
+    lot: int = 1000
+    first: int = 100
+    pool: int = 100
+    news: int = 10
+    sleeps: int = 20_000
+    looks: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.first + self.pool > self.lot:
+            raise ValueError(f"first and pool are {self.lot} at most together, got {self}")
+        if self.turns % self.lot or self.sleeps % self.lot or self.looks % self.lot:
+            raise ValueError(f"turns, sleeps and looks are multiples of {self.lot}, got {self}")
+
+
+def measure_long_life(
+    *,
+    course: Course | None = None,
+    seed: int = 0,
+    model: Path | None = None,
+    home: Path | None = None,
+    run_file: Path | None = None,
+    progress: Progress = lambda line: None,
+) -> Iterator[Row]:
+    """Rows for `results/long_life.json`, one for each look at the memory.
+
+    Args:
+        home: where the memory lives; one that is there goes on from where it is. None for a place
+            that is gone afterwards.
+        run_file: of finished looks, of a memory that goes on.
+    """
+    course = course or Course()
+    finished = Finished(run_file, course)
+    bundle = load_bundle(model)
+    life = _Life(course, seed)
+    with _home(home) as place, Resident.open(f"life-{seed}", place, model=bundle) as resident:
+        for end in range(course.looks, course.turns + 1, course.looks):
+
+            def measured(end: int = end) -> Row:
+                start = time.perf_counter()
+                _live(resident, life, end, progress)
+                spent = time.perf_counter() - start
+                return {**_look(resident, life, end), "seconds": round(spent, 1)}
+
+            row = finished({"turn": end, "seed": seed, "of": bundle.model_hash[:12]}, measured)
+            progress("  ".join(f"{key} {value}" for key, value in row.items()))
+            yield {key: value for key, value in row.items() if key != "of"}
+
+
+class _Life:
+    """What is told when, all of it from one seed."""
+
+    def __init__(self, course: Course, seed: int) -> None:
+        self.course, self.seed = course, seed
+        source = FactSource(random.Random(f"long life {seed}"), values="held_out")
+        facts = source.facts(course.first + course.pool)
+        self.first, self.pool = facts[: course.first], facts[course.first :]
+        self.absent = source.absent_keys(facts, 100)
+        self.talk = [source.small_talk().text for _ in range(course.lot)]
+
+    def lot(self, number: int) -> list[tuple[str, str, tuple[Note, ...]]]:
+        """The turns of a lot: (role, text, notes)."""
+        rng = random.Random(f"long life {self.seed} {number}")
+        told: list[tuple[str, str, tuple[Note, ...]]] = [
+            ("user", text, ()) for text in rng.sample(self.talk, self.course.lot)
+        ]
+        source = FactSource(rng, values="held_out")
+        if number == 0:
+            news = [*self.first, *self.pool]
+        else:
+            changing = rng.sample(self.pool, min(self.course.news, len(self.pool)))
+            news = [other_value(source, fact) for fact in changing]
+        for place, fact in zip(
+            sorted(rng.sample(range(self.course.lot), len(news))), news, strict=True
+        ):
+            said = source.telling([fact]).text
+            told[place] = ("user", said, (Note(fact.key, fact.value),))
+        return told
+
+
+def _live(resident: Resident, life: _Life, until: int, progress: Progress) -> None:
+    """Go on to a turn, from wherever the journal stands."""
+    entries = resident.entries()
+    turns = sum(entry.role == "user" for entry in entries)
+    slept = bool(entries) and entries[-1].role == "sleep"
+    while turns < until or (turns == until and not slept):
+        if turns and turns % life.course.sleeps == 0 and not slept:
+            report = resident.sleep()
+            slept = True
+            if not report.kept:
+                progress(f"turn {turns}: a sleep was taken back: {report.reason}")
+        elif turns == until:
+            break
+        else:
+            resident.learn_restated(life.lot(turns // life.course.lot))
+            turns, slept = turns + life.course.lot, False
+
+
+def _look(resident: Resident, life: _Life, turn: int) -> Row:
+    bundle, state = resident.bundle, resident.state()
+    values = {note.key: note.value for note in resident.notes()}
+    writer = bundle.model.writer
+    norms = change_norms(writer.deltas(bundle.model.new_state(1)), writer.deltas(state))
+    unknown = unknown_lessons(bundle.model, bundle.dialogue, life.absent)
+    files = [path for path in resident.path.rglob("*") if path.is_file()]
+    snapshots = [path for path in files if path.parent.name == "snapshots"]
+    return {
+        "first": _known(bundle, state, [(fact.key, fact.value) for fact in life.first]),
+        "changed": _known(bundle, state, [(f.key, values[f.key]) for f in life.pool]),
+        "refused": _share(margins(bundle.model, unknown, state, len(life.absent))),
+        **{f"norm {level}": round(norm, 2) for level, norm in norms.items()},
+        "finite": all(bool(leaf.isfinite().all()) for leaf in state.values()),
+        "journal bytes": sum(p.stat().st_size for p in files if p not in snapshots),
+        "snapshot bytes": sum(path.stat().st_size for path in snapshots),
+        "snapshots": len(snapshots),
+    }
+
+
+def _known(bundle: ModelBundle, state: MemoryState, told: Sequence[tuple[str, str]]) -> float:
+    lessons = note_lessons(bundle.model, bundle.dialogue, [Note(*some) for some in told])
+    return _share(margins(bundle.model, lessons, state, len(told)))
+
+
+def _share(found: torch.Tensor) -> float:
+    return round(float((found > 0).float().mean()), 4)
+
+
+@contextmanager
+def _home(home: Path | None) -> Iterator[Path]:
+    if home is not None:
+        yield home
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
