@@ -72,14 +72,14 @@ def test_a_write_beyond_the_norm_is_refused(home, tiny_bundle):
 
 def test_a_write_that_would_answer_anything_is_refused(alice, monkeypatch):
     shares = iter([0.75, 0.25])
-    monkeypatch.setattr(guard, "answered", lambda *_: next(shares))
+    monkeypatch.setattr(guard.Canaries, "answered", lambda *_: next(shares))
     with pytest.raises(WriteRefused, match="answered 75% of the keys that nobody told"):
         alice.learn("my dog = Rex")
     assert alice.entries() == []
 
 
 def test_a_memory_that_answers_anything_already_may_be_written(alice, monkeypatch):
-    monkeypatch.setattr(guard, "answered", lambda *_: 1.0)
+    monkeypatch.setattr(guard.Canaries, "answered", lambda *_: 1.0)
     assert alice.learn("my dog = Rex").notes
 
 

@@ -27,6 +27,27 @@ class WriteRefused(StoreError):
     """A write would have harmed the memory; nothing was written."""
 
 
+class Canaries:
+    """What a guard looks at in the states of one model.
+
+    The keys are read once: what is below the memory does not depend on it.
+    """
+
+    def __init__(self, bundle: ModelBundle) -> None:
+        self.model = bundle.model
+        self.lessons = unknown_lessons(bundle.model, bundle.dialogue, CANARIES)
+        self.fresh = bundle.model.writer.deltas(bundle.model.new_state(1))
+
+    def norms(self, state: MemoryState) -> dict[str, float]:
+        """L2 norm of the delta of every level."""
+        return change_norms(self.fresh, self.model.writer.deltas(state))
+
+    def answered(self, state: MemoryState) -> float:
+        """Share of the canaries that are not refused."""
+        found = margins(self.model, self.lessons, state, len(CANARIES))
+        return float((found < 0).float().mean())
+
+
 @dataclass(frozen=True)
 class Guard:
     """What a memory may become by a write.
@@ -46,31 +67,23 @@ class Guard:
         if not 0 <= self.answered <= 1:
             raise ValueError(f"answered is {self.answered}: it is a share from 0 to 1")
 
-    def check(self, bundle: ModelBundle, before: MemoryState, after: MemoryState) -> None:
+    def check(self, canaries: Canaries, before: MemoryState, after: MemoryState) -> None:
         """Look at the state that a write would leave.
 
         Raises:
             WriteRefused: it is not allowed.
         """
-        writer, fresh = bundle.model.writer, bundle.model.new_state(1)
-        norms = change_norms(writer.deltas(fresh), writer.deltas(after))
-        for level, norm in norms.items():
+        for level, norm in canaries.norms(after).items():
             if not norm <= self.norm:
                 raise WriteRefused(
                     f"the level '{level}' would have grown to a norm of {norm:.4g}, more than the "
                     f"{self.norm:g} that are allowed; nothing was written. Let the memory sleep, "
                     "forget something, or allow more"
                 )
-        share = answered(bundle, after)
-        if share > self.answered and share > answered(bundle, before):
+        share = canaries.answered(after)
+        if share > self.answered and share > canaries.answered(before):
             raise WriteRefused(
                 f"the memory would have answered {share:.0%} of the keys that nobody told, more "
                 f"than the {self.answered:.0%} that are allowed; nothing was written. Let the "
                 "memory sleep, forget something, or allow more"
             )
-
-
-def answered(bundle: ModelBundle, state: MemoryState) -> float:
-    """Share of the canaries that are not refused."""
-    lessons = unknown_lessons(bundle.model, bundle.dialogue, CANARIES)
-    return float((margins(bundle.model, lessons, state, len(CANARIES)) < 0).float().mean())

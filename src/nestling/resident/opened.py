@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ from typing import Self
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
-from nestling.resident.guard import Guard
+from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
 from nestling.resident.journal import SPOKEN, Entry, Head, Noted, latest_notes
 from nestling.resident.replay import write_notes
@@ -128,6 +129,11 @@ class OpenMemory:
         with self._lock:
             return self._load()[1]
 
+    @cached_property
+    def canaries(self) -> Canaries:
+        """What the guard of this memory looks at."""
+        return Canaries(self.bundle)
+
     # -- for the layers above ------------------------------------------------------------------
 
     def _commit(
@@ -149,7 +155,7 @@ class OpenMemory:
                 learned.append(Learned(text, notes, tuple(reports), milliseconds))
             snapshot, sha256 = head.snapshot, head.sha256
             if any(notes for _, _, notes in told):
-                self.guard.check(self.bundle, before, state)
+                self.guard.check(self.canaries, before, state)
                 snapshot, sha256 = self._folder.write_snapshot(state, self.bundle.model_hash)
             self._folder.journal.append(told, snapshot=snapshot, sha256=sha256)
             self._state = (sha256, state)

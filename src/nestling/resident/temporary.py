@@ -41,7 +41,7 @@ class Temporary:
         before = self.state
         state, reports = write_notes(self.resident.bundle, restated.notes, before)
         if restated.notes:
-            self.resident.guard.check(self.resident.bundle, before, state)
+            self.resident.guard.check(self.resident.canaries, before, state)
         self.state = state
         self.told.append(("user", text, restated.notes))
         return Learned(text, restated.notes, tuple(reports), spent)
