@@ -6,6 +6,7 @@ pytest.importorskip("matplotlib")
 
 from nestling.evaluation.figures import (
     levels_figure,
+    long_life_curve,
     recall_curve,
     small_talk_curve,
     strength_curve,
@@ -38,6 +39,11 @@ STRENGTH = [
     for seed in (0, 1)
 ]
 
+LIFE = [
+    {"turn": turn, "first": 1.0, "changed": 0.9, "refused": 1.0, "norm fast": 0.0, "norm slow": 50}
+    for turn in (1000, 2000, 3000)
+]
+
 
 @pytest.mark.parametrize(
     ("draw", "rows"),
@@ -46,6 +52,7 @@ STRENGTH = [
         (small_talk_curve, SMALL_TALK),
         (small_talk_curve, SMALL_TALK[:1]),
         (strength_curve, STRENGTH),
+        (long_life_curve, LIFE),
         (lambda rows, path: levels_figure(path), []),
     ],
 )

@@ -306,6 +306,7 @@ def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Pa
     with clear_errors():
         from nestling.evaluation.figures import (
             levels_figure,
+            long_life_curve,
             recall_curve,
             small_talk_curve,
             strength_curve,
@@ -316,10 +317,12 @@ def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Pa
         facts = read_results("facts_curve", out)["rows"]
         talk = read_results("small_talk_curve", out)["rows"]
         strength = read_results("strength", out)["rows"]
+        life = read_results("long_life", out)["rows"]
         for drawn in (
             recall_curve(facts, to / "recall_by_facts.png"),
             small_talk_curve(talk, to / "recall_by_small_talk.png"),
             strength_curve(strength, to / "strength.png"),
+            long_life_curve(life, to / "long_life.png"),
             levels_figure(to / "levels.png"),
         ):
             typer.echo(f"wrote {drawn}")

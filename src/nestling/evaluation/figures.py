@@ -129,6 +129,36 @@ def strength_curve(rows: Sequence[Row], path: str | Path) -> Path:
     return _save(figure, axes, path)
 
 
+def long_life_curve(rows: Sequence[Row], path: str | Path) -> Path:
+    """Draw what is known over a long life and the norms of the levels, one panel each.
+
+    `rows` are those of `long_life`. Returns the path of the PNG. Raises ValueError if there are no
+    rows, ImportError without matplotlib.
+    """
+    if not rows:
+        raise ValueError("long_life_curve needs at least one row; there are none")
+    figure, (known, norms) = _panels(2)
+    turns = [row["turn"] for row in rows]
+    shares = {
+        "first": "facts of the first thousand turns, recalled",
+        "changed": "facts that go on changing, recalled",
+        "refused": "never told, refused",
+    }
+    for colour, (column, label) in zip(_COLOURS, shares.items(), strict=False):
+        known.plot(turns, [row[column] for row in rows], ".-", color=colour, label=label)
+    known.set(xlabel="turns", ylabel="share", ylim=(-0.03, 1.03))
+    levels = [column for column in rows[0] if column.startswith("norm ")]
+    for colour, column in zip(_COLOURS, levels, strict=False):
+        label = column.removeprefix("norm ")
+        norms.plot(turns, [row[column] for row in rows], ".-", color=colour, label=label)
+    norms.set(xlabel="turns", ylabel="L2 norm of the level's delta")
+    norms.set_ylim(bottom=0)
+    for axes in (known, norms):
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.legend(frameon=False, fontsize="small")
+    return _write(figure, path)
+
+
 # The levels as they are drawn: name, when it is written, by what, what it survives.
 _LEVELS = (
     ("instant", 1, "every token, by the mixer", "is gone with the context"),

@@ -271,3 +271,41 @@ for _memory in _MEMORIES:
     number(f"recall_memory_{_memory}", source="recall")(
         functools.partial(_recall_number, memory=_memory)
     )
+
+
+@table("long_life")
+def long_life_table(rows: Sequence[Row]) -> str:
+    """A long life at some of its turns, and how fast its files grow."""
+    step = max(1, len(rows) // 10)
+    shown = [*rows[:1], *rows[step - 1 :: step]]
+    levels = [column for column in rows[0] if column.startswith("norm ")]
+    lines = [
+        (
+            f"{row['turn']:,}",
+            *(f"{row[name]:.2f}" for name in ("first", "changed", "refused")),
+            *(f"{row[level]:.1f}" for level in levels),
+            f"{row['journal bytes'] / 1e6:.1f}",
+            f"{row['snapshot bytes'] / 1e6:.1f}",
+            row["snapshots"],
+        )
+        for row in {row["turn"]: row for row in shown}.values()
+    ]
+    headers = (
+        "turns",
+        "first facts",
+        "changing facts",
+        "never told: refused",
+        *(f"norm, {level.removeprefix('norm ')}" for level in levels),
+        "journal, MB",
+        "snapshots, MB",
+        "snapshots",
+    )
+    first, last = rows[0], rows[-1]
+    growth = last["journal bytes"] - first["journal bytes"]
+    slope = growth / max(1, last["turn"] - first["turn"])
+    finite = "All" if all(row["finite"] for row in rows) else "Not all"
+    return (
+        f"{markdown_table(headers, lines, 'r' * len(headers))}\n\n"
+        f"{finite} numbers of the state were finite at {len(rows)} looks; the journal grows by "
+        f"{slope:.0f} bytes a turn."
+    )
