@@ -1,5 +1,5 @@
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import datetime
 
 import pytest
@@ -132,3 +132,19 @@ def test_a_locked_journal_says_so(journal, monkeypatch):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="in use by another process"):
             journal.append([("1", [])], **NO_SNAPSHOT)
+
+
+def test_a_journal_that_was_not_written_to_its_end_is_not_made(tmp_path, monkeypatch):
+    def left_open(self, **options):
+        db = sqlite3.connect(self.path, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        kept.append(db)
+        return nullcontext(db)
+
+    kept = []
+    journal = Journal(tmp_path / "journal.sqlite3")
+    monkeypatch.setattr(Journal, "_open", left_open)
+    with pytest.raises(JournalError, match="not written to its end"):
+        journal.create("abc")
+    assert not journal.exists()
+    kept[0].close()

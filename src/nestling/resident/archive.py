@@ -129,7 +129,7 @@ def _unpack(
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
     _check_plans(entries)
     folder = MemoryFolder(name or manifest["name"], home)
-    if folder.path.exists():
+    if folder.exists():
         raise StoreError(
             f"there is a memory called '{folder.name}' in {folder.home} already; choose another "
             "name or remove it first"
@@ -137,6 +137,7 @@ def _unpack(
     sweep(home)
     new = MemoryFolder.unnamed(home)
     try:
+        folder.make_way()
         new.create(manifest["model_hash"])
         file = sha256 = None
         if snapshot is not None:

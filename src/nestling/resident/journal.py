@@ -141,13 +141,22 @@ class Journal:
             return
         # Made under another name: a journal is there with all its tables or not at all.
         new = Journal(self.path.with_name(f".new-{self.path.name}"))
-        new.path.unlink(missing_ok=True)
+        for path in new.files():
+            path.unlink(missing_ok=True)
         with new._open(create=True) as db, _transaction(db):
             for statement in _TABLES:
                 db.execute(statement)
             meta = {"format": str(FORMAT_VERSION), "model_hash": model_hash, "created": _now()}
             db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        # What SQLite could not write back into the file would stay behind under the old name.
+        if any(path.exists() for path in new.files()[1:]):
+            raise JournalError(f"{self.path} cannot be used: it was not written to its end")
         new.path.rename(self.path)
+
+    def files(self) -> list[Path]:
+        """The file, and those that SQLite may have beside it."""
+        suffixes = ("", "-wal", "-shm", "-journal")
+        return [self.path.with_name(self.path.name + suffix) for suffix in suffixes]
 
     def head(self) -> Head:
         return self.standing()[0]

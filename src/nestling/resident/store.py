@@ -125,31 +125,69 @@ class MemoryFolder:
     def require(self) -> None:
         """Raise `MemoryNotFound`, naming those there are, unless the memory exists."""
         if not self.exists():
+            self._require_journal()
             known = ", ".join(list_memories(self.home)) or "none yet"
             raise MemoryNotFound(
                 f"there is no memory called '{self.name}' in {self.home}; there are: {known}"
             )
 
     def create(self, model_hash: str) -> None:
-        """Make the memory, empty; one that exists stays as it is."""
+        """Make the memory, empty; one that exists stays as it is.
+
+        Raises:
+            StoreError: the home cannot be written, or the journal of this memory is missing.
+        """
+        if self.exists():
+            return
+        new = MemoryFolder.unnamed(self.home)
         try:
             # Memories are personal: others on the machine see neither names nor content.
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self.snapshots.mkdir(exist_ok=True)
+            sweep(self.home)
+            self.make_way()
+            # Made without a name first: a memory is there as a whole or not at all.
+            new.path.mkdir(mode=0o700)
+            new.snapshots.mkdir()
+            new.journal.create(model_hash)
+            new.path.rename(self.path)
         except OSError as error:
+            # Another process may have made it meanwhile.
+            if not self.exists():
+                raise StoreError(
+                    f"the memory '{self.name}' cannot be made in {self.home}: {error.strerror}"
+                ) from error
+        finally:
+            shutil.rmtree(new.path, ignore_errors=True)
+
+    def make_way(self) -> None:
+        """Remove a folder of this name in which there never was a memory.
+
+        Raises:
+            StoreError: there is one, and its journal is missing.
+            OSError: it cannot be removed.
+        """
+        if self.path.exists() and not self.exists():
+            self._require_journal()
+            doomed = self._doomed()
+            self.path.rename(doomed)
+            shutil.rmtree(doomed)
+
+    def _require_journal(self) -> None:
+        if self.snapshots.is_dir() and any(self.snapshots.iterdir()):
             raise StoreError(
-                f"the memory '{self.name}' cannot be made in {self.home}: {error.strerror}"
-            ) from error
-        with self.lease():
-            self.journal.create(model_hash)
+                f"the journal of the memory '{self.name}' is missing from {self.path}; put a copy "
+                "of it back, or remove the folder"
+            )
+
+    def _doomed(self) -> Path:
+        return self.home / f".removed-{self.name}-{time.time_ns()}"
 
     def remove(self) -> None:
         """Delete the memory with all it holds."""
         self.require()
         with self.lease():
             # Renamed first: a memory is there as a whole or not at all.
-            doomed = self.home / f".removed-{self.name}-{time.time_ns()}"
+            doomed = self._doomed()
             try:
                 self.path.rename(doomed)
                 shutil.rmtree(doomed)
