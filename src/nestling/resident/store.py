@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
@@ -36,6 +37,7 @@ from nestling.resident.journal import Head, Journal, JournalError
 
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"
+_DIGEST_BYTES = 32
 # Nobody takes so long to make or remove a memory.
 _STALE_SECONDS = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
@@ -308,20 +310,32 @@ class MemoryFolder:
     def write_sleep(self, key: str, plan: str, values: Mapping[str, Tensor]) -> None:
         """Keep how far a sleep has come; `key` names what it started from."""
         tensors = {name: value.contiguous() for name, value in values.items()}
-        write_file(self.path / SLEEP, safetensors.save(tensors, {"key": key, "plan": plan}))
+        content = safetensors.save(tensors, {"key": key, "plan": plan})
+        # A sleep that went on from damaged numbers would be kept, and never found by a replay.
+        digest = hashlib.sha256(content).digest()
+        try:
+            write_file(self.path / SLEEP, digest + content)
+        except OSError as error:
+            raise StoreError(
+                f"the sleep cannot be kept in {self.path}: {error.strerror}; "
+                "the memory is as it was"
+            ) from error
 
     def read_sleep(self, key: str) -> tuple[str, dict[str, Tensor]] | None:
         """The plan of a sleep that started from the same, and how far it came; None if there is
         none, or if what is kept of it is of no use.
         """
-        path = self.path / SLEEP
         try:
-            with safe_open(path, framework="pt") as file:
-                found = file.metadata() or {}
-                if found.get("key") != key:
-                    return None
-                return found["plan"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError):
+            kept = (self.path / SLEEP).read_bytes()
+            digest, content = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+            if hashlib.sha256(content).digest() != digest:
+                return None
+            length = int.from_bytes(content[:8], "little")
+            found = json.loads(content[8 : 8 + length])["__metadata__"]
+            if found["key"] != key:
+                return None
+            return found["plan"], safetensors.load(content)
+        except (OSError, SafetensorError, ValueError, KeyError):
             return None
 
     def end_sleep(self) -> None:
@@ -357,10 +371,13 @@ def sweep(home: str | Path | None = None) -> None:
     """Remove what a process that was killed left of a memory it was making or removing."""
     for path in (_home(home)).glob(".*"):
         with suppress(OSError):
-            if path.name.startswith((".new-", ".removed-")) and (
-                time.time() - path.stat().st_mtime > _STALE_SECONDS
-            ):
+            if path.name.startswith((".new-", ".removed-")) and is_stale(path):
                 shutil.rmtree(path)
+
+
+def is_stale(path: Path) -> bool:
+    """Whether whoever wrote this must have been killed."""
+    return time.time() - path.stat().st_mtime > _STALE_SECONDS
 
 
 def _home(home: str | Path | None) -> Path:
