@@ -1,3 +1,4 @@
+import os
 import string
 import threading
 from pathlib import Path
@@ -222,3 +223,16 @@ def test_a_memory_without_its_journal_is_not_taken_for_a_new_one(folder):
         with pytest.raises(StoreError, match="journal of the memory 'alice' is missing"):
             attempt()
     assert len(list(folder.snapshots.iterdir())) == 1
+
+
+@pytest.mark.parametrize("call", ["create", "remove"])
+def test_what_a_killed_removal_left_goes_in_time(folder, tmp_path, call):
+    left, now = tmp_path / ".removed-bob-1", tmp_path / ".removed-eve-2"
+    for path in (left, now):
+        (path / "snapshots").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    if call == "create":
+        MemoryFolder("carol", tmp_path).create("abc")
+    else:
+        folder.remove()
+    assert not left.exists() and now.exists()

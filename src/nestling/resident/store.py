@@ -187,6 +187,8 @@ class MemoryFolder:
     def remove(self) -> None:
         """Delete the memory with all it holds."""
         self.require()
+        # One that was being removed by a process that was killed still holds all it was told.
+        sweep(self.home)
         with self.lease():
             # Renamed first: a memory is there as a whole or not at all.
             doomed = self._doomed()

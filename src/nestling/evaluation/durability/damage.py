@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nestling.evaluation.durability.book import Book
+from nestling.evaluation.durability.book import Book, fit, lines_of
 from nestling.evaluation.durability.operations import SLEEP, Place, do
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
@@ -30,6 +30,7 @@ from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident
 from nestling.resident.archive import export_memory, import_memory
 from nestling.resident.journal import Entry, JournalError
+from nestling.resident.replay import replay
 from nestling.resident.store import SLEEP as SLEEP_FILE
 from nestling.resident.store import StoreError
 
@@ -216,8 +217,6 @@ def _look_at_archive(place: Place, scene: Scene, look: dict[str, Any]) -> None:
     def imported() -> tuple[Entry, ...]:
         return tuple(import_memory(place.file("x"), "ben", place.home).journal.entries())
 
-    from nestling.evaluation.durability.book import lines_of
-
     entries = _called(look, "import", imported)
     if entries is not None and lines_of(entries) != scene.book.files["x"]:
         look["wrong"].append("an import gave something else")
@@ -235,8 +234,6 @@ def _look_at_memory(
     *,
     log: bool,
 ) -> None:
-    from nestling.evaluation.durability.book import fit, lines_of
-
     def entries() -> list[Entry]:
         with Resident.open(NAME, place.home, model=bundle) as resident:
             return resident.entries()
@@ -322,8 +319,6 @@ _STATES: dict[tuple[Path, int], MemoryState] = {}
 
 def _state(place: Place, bundle: ModelBundle, book: Book) -> MemoryState:
     """What a memory replays to that holds what a book says, in a place that is whole."""
-    from nestling.resident.replay import replay
-
     lines = book.memories[NAME]
     key = (place.root, len(lines))
     if key not in _STATES:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -189,7 +189,7 @@ def _life(number: int, kills: int, seed: int, bundle: ModelBundle) -> dict[str, 
 
 def _forked(work: Callable[[Connection], None]) -> tuple[int, Connection]:
     """A child that does some work and says things through a pipe: its number, and our end."""
-    receiver, sender = Pipe(duplex=False)
+    receiver, sender = cast("tuple[Connection, Connection]", Pipe(duplex=False))
     if child := os.fork():
         sender.close()
         return child, receiver
@@ -237,9 +237,10 @@ def _killed(
             break
         now = time.monotonic()
         if message == "begin":
-            death.cut_off, aimed = values
-            death.touched |= {death.cut_off.name, death.cut_off.other}
-            death.words.update(*map(words_of, death.cut_off.texts))
+            begun, aimed = values
+            death.cut_off = begun
+            death.touched |= {begun.name, begun.other}
+            death.words.update(*map(words_of, begun.texts))
             began = now
             if aimed and aim == "moment":
                 kill_at = now + share * usual.seconds.get(operation, 0.3)
