@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import pickle
 import random
 import zipfile
@@ -335,3 +336,15 @@ def test_nothing_is_unpickled(file, tmp_path):
     with pytest.raises(StoreError, match="damaged"):
         folder.read_snapshot(folder.journal.head(), "", torch.device("cpu"))
     assert not ran.exists()
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(alice, file, home):
+    left = file.with_name(f".{file.name}.{'0' * 32}")
+    for name in (left, file.with_name(f".{file.name}.mine"), left.with_suffix("." + "1" * 32)):
+        name.write_bytes(b"Pixel")
+        os.utime(name, (0, 0))
+    # One that is being written now.
+    left.with_suffix("." + "2" * 32).write_bytes(b"Pixel")
+    export_memory(MemoryFolder("alice", home), file)
+    kept = {path.suffix for path in file.parent.glob(".*")}
+    assert kept == {".mine", "." + "2" * 32}

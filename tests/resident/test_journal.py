@@ -1,5 +1,6 @@
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -158,3 +159,57 @@ def test_a_journal_of_before_keeps_no_versions(journal):
     assert journal.versions() == []
     journal.keep_only(None)
     assert journal.versions() == []
+
+
+def test_a_journal_that_was_not_written_to_its_end_is_not_made(tmp_path, monkeypatch):
+    def left_open(self, **options):
+        db = sqlite3.connect(self.path, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        kept.append(db)
+        return nullcontext(db)
+
+    kept = []
+    journal = Journal(tmp_path / "journal.sqlite3")
+    monkeypatch.setattr(Journal, "_open", left_open)
+    with pytest.raises(JournalError, match="not written to its end"):
+        journal.create("abc")
+    assert not journal.exists()
+    kept[0].close()
+
+
+@pytest.mark.parametrize("column", ["text", "time", "role", "notes"])
+def test_what_changed_by_itself_is_called_damage(journal, column):
+    journal.append([("user", "1", []), ("user", "2", [])], **NO_SNAPSHOT)
+    journal.append([("user", "3", [])], **NO_SNAPSHOT)
+    assert [entry.text for entry in journal.entries()] == ["1", "2", "3"]
+    change(journal, f"UPDATE entries SET {column} = '[ ]' WHERE id = 2")
+    with pytest.raises(JournalError, match="entries are not those that were written"):
+        journal.entries()
+
+
+def test_a_head_that_is_not_at_the_last_entry_is_called_damage(journal):
+    journal.append([("user", "1", []), ("user", "2", [])], **NO_SNAPSHOT)
+    change(journal, "UPDATE head SET entry = 1")
+    with pytest.raises(JournalError, match="head is not at its last entry"):
+        journal.head()
+
+
+def test_every_change_is_sealed(journal):
+    journal.append([("user", "1", [Note("a", "b")]), ("user", "2", [])], **NO_SNAPSHOT)
+    journal.replace_snapshot(**NO_SNAPSHOT, model_hash="new", notes=[(2, [Note("c", "d")])])
+    journal.forget([replace(journal.entries()[0], text="", notes=())], {"c"}, **NO_SNAPSHOT)
+    journal.append([("user", "3", [])], **NO_SNAPSHOT)
+    assert [entry.text for entry in journal.entries()] == ["", "2", "3"]
+    change(journal, "UPDATE entries SET text = '4' WHERE id = 3")
+    with pytest.raises(JournalError, match="entries are not those that were written"):
+        journal.entries()
+
+
+def test_a_journal_of_before_has_no_seal_until_it_is_written(journal):
+    journal.append([("user", "1", [])], **NO_SNAPSHOT)
+    change(journal, "DELETE FROM meta WHERE key = 'seal'")
+    assert [entry.text for entry in journal.entries()] == ["1"]
+    journal.append([("user", "2", [])], **NO_SNAPSHOT)
+    change(journal, "UPDATE entries SET text = '3' WHERE id = 1")
+    with pytest.raises(JournalError, match="entries are not those that were written"):
+        journal.entries()

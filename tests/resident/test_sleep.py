@@ -8,10 +8,10 @@ import torch
 from nestling.memory.consolidation import Consolidation, ConsolidationOptions
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
-from nestling.resident import Resident, SleepOptions, sleep
+from nestling.resident import Resident, SleepOptions, sleep, store
 from nestling.resident.journal import Noted, Recalled
 from nestling.resident.sleep import Plan, choose
-from nestling.resident.store import SLEEP
+from nestling.resident.store import SLEEP, StoreError
 
 pytestmark = pytest.mark.usefixtures("plain_turns")
 
@@ -93,6 +93,40 @@ def test_an_interrupted_sleep_changes_nothing_and_goes_on_to_the_same_end(
 @pytest.mark.parametrize("broken", [b"", b"no tensors"])
 def test_what_is_left_of_another_sleep_is_not_used(alice, broken):
     (alice.path / SLEEP).write_bytes(broken)
+    assert alice.sleep(SHORT).kept
+
+
+def interrupted(alice):
+    def stop(done, _):
+        if done == 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        alice.sleep(SHORT, progress=stop)
+
+
+def test_what_is_left_of_a_sleep_is_not_used_once_it_is_damaged(alice):
+    interrupted(alice)
+    content = bytearray((alice.path / SLEEP).read_bytes())
+    content[-100] ^= 64
+    (alice.path / SLEEP).write_bytes(content)
+    begun = []
+    alice.sleep(SHORT, progress=lambda done, _: begun.append(done))
+    assert begun[0] == 1
+    assert alice.verify().replayed
+
+
+def test_a_sleep_that_cannot_be_kept_says_so(alice, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = alice.state()
+    write = store.write_file
+    monkeypatch.setattr(store, "write_file", full)
+    with pytest.raises(StoreError, match="sleep cannot be kept in .*: No space left on device"):
+        alice.sleep(SHORT)
+    monkeypatch.setattr(store, "write_file", write)
+    assert same(alice.state(), before)
     assert alice.sleep(SHORT).kept
 
 

@@ -1,3 +1,4 @@
+import os
 import string
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from nestling.memory.state import MemoryState
 from nestling.resident import store
-from nestling.resident.journal import Head
+from nestling.resident.journal import Head, Journal
 from nestling.resident.store import (
     MemoryBusy,
     MemoryFolder,
@@ -181,3 +182,60 @@ def test_only_the_named_snapshots_are_kept(folder):
     assert folder.clear_snapshots() == []
     kept = {path.name for path in folder.snapshots.iterdir()}
     assert kept == {head.snapshot for head in heads[1:]}
+
+
+def test_a_folder_that_never_held_a_memory_is_in_nobodys_way(tmp_path):
+    (tmp_path / "alice" / "snapshots").mkdir(parents=True)
+    (tmp_path / "alice" / "lock").touch()
+    (tmp_path / "alice" / ".new-journal.sqlite3-journal").write_bytes(b"half a journal")
+    folder = MemoryFolder("alice", tmp_path)
+    folder.create("abc")
+    assert folder.exists() and folder.journal.head() == Head()
+    assert [path.name for path in tmp_path.iterdir()] == ["alice"]
+
+
+def test_a_memory_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "create", stop)
+    with pytest.raises(KeyboardInterrupt):
+        MemoryFolder("alice", tmp_path).create("abc")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_make_the_same_memory_share_it(tmp_path, monkeypatch):
+    first, second = MemoryFolder("alice", tmp_path), MemoryFolder("alice", tmp_path)
+    make_way = MemoryFolder.make_way
+
+    def meanwhile(self):
+        make_way(self)
+        monkeypatch.setattr(MemoryFolder, "make_way", make_way)
+        first.create("abc")
+
+    monkeypatch.setattr(MemoryFolder, "make_way", meanwhile)
+    second.create("abc")
+    assert first.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["alice"]
+
+
+def test_a_memory_without_its_journal_is_not_taken_for_a_new_one(folder):
+    snapshot(folder, 2.0)
+    folder.journal.path.unlink()
+    for attempt in (lambda: folder.create("abc"), folder.require, folder.remove):
+        with pytest.raises(StoreError, match="journal of the memory 'alice' is missing"):
+            attempt()
+    assert len(list(folder.snapshots.iterdir())) == 1
+
+
+@pytest.mark.parametrize("call", ["create", "remove"])
+def test_what_a_killed_removal_left_goes_in_time(folder, tmp_path, call):
+    left, now = tmp_path / ".removed-bob-1", tmp_path / ".removed-eve-2"
+    for path in (left, now):
+        (path / "snapshots").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    if call == "create":
+        MemoryFolder("carol", tmp_path).create("abc")
+    else:
+        folder.remove()
+    assert not left.exists() and now.exists()

@@ -301,6 +301,64 @@ def speed(
 
 
 @group.command()
+def kills(
+    kills: Annotated[int, typer.Option(min=1, help="How often a process is killed.")] = 1000,
+    seed: Annotated[int, typer.Option(help="What is drawn.")] = 0,
+    model: Model = None,
+    run: Run = Path("runs/kills.jsonl"),
+    out: Out = Path("results"),
+) -> None:
+    """kill -9 at any moment of any operation: is all that was acknowledged there, and whole?"""
+    with clear_errors():
+        from nestling.evaluation.durability.kills import measure_kills
+
+        measure(
+            "kills",
+            lambda progress: measure_kills(
+                kills=kills, seed=seed, model=model, run_file=run, progress=progress
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
+def faults(
+    every: Annotated[
+        int, typer.Option(min=1, help="Of the calls of an operation, every n-th fails in turn.")
+    ] = 1,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Places at which a file is damaged, by kind of damage.")
+    ] = 40,
+    operation: Annotated[
+        list[str] | None, typer.Option(help="Some of the operations alone.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What is drawn.")] = 0,
+    model: Model = None,
+    run: Run = Path("runs/faults.jsonl"),
+    out: Out = Path("results"),
+) -> None:
+    """Disks that are full, read-only or fail, and damaged files: what is said, what is kept?"""
+    with clear_errors():
+        from nestling.evaluation.durability.faults import OPERATIONS, measure_faults
+
+        measure(
+            "faults",
+            lambda progress: measure_faults(
+                every=every,
+                tries=tries,
+                operations=chosen(operation, OPERATIONS, "operations"),
+                seed=seed,
+                model=model,
+                run_file=run,
+                progress=progress,
+            ),
+            out,
+            quiet=True,
+        )
+
+
+@group.command()
 def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Path("docs/figures")):
     """Draw the curves from results/*.json."""
     with clear_errors():

@@ -92,6 +92,7 @@ def render(name: str, rows: Sequence[Row]) -> str:
 def _register_all() -> None:
     # They register their tables, and need this module first.
     import nestling.evaluation.continual.tables
+    import nestling.evaluation.durability.tables
     import nestling.evaluation.model_tables
     import nestling.evaluation.reproduction_tables
     import nestling.evaluation.rule_tables  # noqa: F401

@@ -14,13 +14,16 @@ Nothing else is read, nothing is unpickled, and a memory is made of it as a whol
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
 import math
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -29,7 +32,7 @@ from nestling.memory.storage import write_file
 from nestling.models.dialogue import Note
 from nestling.resident.journal import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow
 from nestling.resident.sleep import Plan
-from nestling.resident.store import MemoryFolder, StoreError, sweep
+from nestling.resident.store import MemoryFolder, StoreError, is_stale, sweep
 
 FORMAT_VERSION = 1
 MANIFEST, JOURNAL, RECALLS, SNAPSHOT = (
@@ -42,6 +45,8 @@ MANIFEST, JOURNAL, RECALLS, SNAPSHOT = (
 _LONGEST_MANIFEST = 100_000
 # More than any number in a journal or a plan.
 _MANY = 1_000_000
+# The end of the name that `write_file` gives to a file which is not whole yet.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}")
 T = TypeVar("T")
 
 
@@ -57,11 +62,20 @@ def export_memory(folder: MemoryFolder, path: str | Path) -> Path:
     """
     path = Path(path)
     content = _pack(folder)
+    _sweep_exports(path)
     try:
         write_file(path, content, private=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _sweep_exports(path: Path) -> None:
+    """Remove what exports to this file left that were killed: it holds all that was told."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with suppress(OSError):
+            if _TEMPORARY.fullmatch(left.suffix) and is_stale(left):
+                left.unlink()
 
 
 def branch_memory(folder: MemoryFolder, name: str) -> MemoryFolder:
@@ -128,7 +142,7 @@ def _unpack(
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
     _check_history(entries)
     folder = MemoryFolder(name or manifest["name"], home)
-    if folder.path.exists():
+    if folder.exists():
         raise StoreError(
             f"there is a memory called '{folder.name}' in {folder.home} already; choose another "
             "name or remove it first"
@@ -136,6 +150,7 @@ def _unpack(
     sweep(home)
     new = MemoryFolder.unnamed(home)
     try:
+        folder.make_way()
         new.create(manifest["model_hash"])
         file = sha256 = None
         if snapshot is not None:

@@ -7,13 +7,15 @@ versions are kept, too (`KEPT`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nestling.models.dialogue import Note
 
@@ -65,6 +67,10 @@ ROLES = (*SPOKEN, "sleep", ROLLBACK, "forgotten")
 
 # A row of `meta` that is there while deleted text may still lie in pages of the file.
 _SCRUB = "scrub"
+# One that holds the hash of all entries, each hashed with those before it: what changed by itself
+# in a file still is a row to SQLite. A journal of before has none.
+_SEAL = "seal"
+_ROWS = "SELECT id, time, role, text, notes FROM entries"
 
 
 class JournalError(ValueError):
@@ -158,13 +164,22 @@ class Journal:
             return
         # Made under another name: a journal is there with all its tables or not at all.
         new = Journal(self.path.with_name(f".new-{self.path.name}"))
-        new.path.unlink(missing_ok=True)
+        for path in new.files():
+            path.unlink(missing_ok=True)
         with new._open(create=True) as db, _transaction(db):
             for statement in _TABLES:
                 db.execute(statement)
             meta = {"format": str(FORMAT_VERSION), "model_hash": model_hash, "created": _now()}
             db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        # What SQLite could not write back into the file would stay behind under the old name.
+        if any(path.exists() for path in new.files()[1:]):
+            raise JournalError(f"{self.path} cannot be used: it was not written to its end")
         new.path.rename(self.path)
+
+    def files(self) -> list[Path]:
+        """The file, and those that SQLite may have beside it."""
+        suffixes = ("", "-wal", "-shm", "-journal")
+        return [self.path.with_name(self.path.name + suffix) for suffix in suffixes]
 
     def head(self) -> Head:
         return self.standing()[0]
@@ -175,7 +190,12 @@ class Journal:
             entry, snapshot, sha256 = db.execute(
                 "SELECT entry, snapshot, sha256 FROM head"
             ).fetchone()
+            last = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
             model_hash = db.execute("SELECT value FROM meta WHERE key = 'model_hash'").fetchone()[0]
+        if entry != last:
+            raise JournalError(
+                f"{self.path} is damaged: its head is not at its last entry; put a copy of it back"
+            )
         return Head(entry, snapshot, sha256), model_hash
 
     def entries(self) -> list[Entry]:
@@ -184,10 +204,14 @@ class Journal:
         Raises:
             JournalError: the journal is damaged or cannot be read.
         """
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT id, time, role, text, notes FROM entries ORDER BY id"
-            ).fetchall()
+        with self._open() as db, _transaction(db, "DEFERRED"):
+            rows = db.execute(f"{_ROWS} ORDER BY id").fetchall()
+            seal = _seal_of(db)
+        if seal is not None and seal != _sealed("", rows):
+            raise JournalError(
+                f"{self.path} is damaged: its entries are not those that were written; put a copy "
+                "of it back"
+            )
         try:
             return [Entry(i, t, role, text, _notes_from(n)) for i, t, role, text, n in rows]
         except (ValueError, TypeError) as error:
@@ -266,6 +290,7 @@ class Journal:
                 "INSERT INTO recalls (time, entry, kind, key, margin) VALUES (?, ?, ?, ?, ?)",
                 [(r.time, r.entry, r.kind, r.key, r.margin) for r in recalls],
             )
+            _seal(db)
             _move_head(db, head)
 
     def append(
@@ -277,11 +302,13 @@ class Journal:
     ) -> Head:
         """Add entries (role, text, notes) and move the head to the last, in one transaction."""
         with self._open() as db, _transaction(db):
+            before = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
             for role, text, notes in told:
                 db.execute(
                     "INSERT INTO entries (time, role, text, notes) VALUES (?, ?, ?, ?)",
                     (_now(), role, text, _notes_to(notes)),
                 )
+            _seal(db, after=before)
             last = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
             return _move_head(db, Head(last, snapshot, sha256))
 
@@ -308,6 +335,7 @@ class Journal:
                 "UPDATE entries SET notes = ? WHERE id = ?",
                 [(_notes_to(some), entry) for entry, some in notes],
             )
+            _seal(db)
             entry = db.execute("SELECT entry FROM head").fetchone()[0]
             return _move_head(db, Head(entry, snapshot, sha256))
 
@@ -339,6 +367,7 @@ class Journal:
                 "DELETE FROM recalls WHERE key = ?", [(key,) for key in recalled.difference(known)]
             )
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, 'due')", (_SCRUB,))
+            _seal(db)
             entry = db.execute("SELECT entry FROM head").fetchone()[0]
             return _move_head(db, Head(entry, snapshot, sha256))
 
@@ -468,6 +497,25 @@ def _keep(db: sqlite3.Connection, head: Head) -> None:
 def _has(db: sqlite3.Connection, table: str) -> bool:
     found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
     return found.fetchone() is not None
+
+
+def _seal_of(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (_SEAL,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _seal(db: sqlite3.Connection, after: int = 0) -> None:
+    """Put the seal on the entries as they are; up to `after` they are sealed already."""
+    seal = _seal_of(db) if after else ""
+    first = 0 if seal is None else after
+    rows = db.execute(f"{_ROWS} WHERE id > ? ORDER BY id", (first,))
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEAL, _sealed(seal or "", rows)))
+
+
+def _sealed(seal: str, rows: Iterable[tuple[Any, ...]]) -> str:
+    for row in rows:
+        seal = hashlib.sha256(json.dumps([seal, *row], default=repr).encode()).hexdigest()
+    return seal
 
 
 def _now() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
@@ -36,6 +37,7 @@ from nestling.resident.journal import Head, Journal, JournalError
 
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"
+_DIGEST_BYTES = 32
 # Nobody takes so long to make or remove a memory.
 _STALE_SECONDS = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
@@ -125,31 +127,71 @@ class MemoryFolder:
     def require(self) -> None:
         """Raise `MemoryNotFound`, naming those there are, unless the memory exists."""
         if not self.exists():
+            self._require_journal()
             known = ", ".join(list_memories(self.home)) or "none yet"
             raise MemoryNotFound(
                 f"there is no memory called '{self.name}' in {self.home}; there are: {known}"
             )
 
     def create(self, model_hash: str) -> None:
-        """Make the memory, empty; one that exists stays as it is."""
+        """Make the memory, empty; one that exists stays as it is.
+
+        Raises:
+            StoreError: the home cannot be written, or the journal of this memory is missing.
+        """
+        if self.exists():
+            return
+        new = MemoryFolder.unnamed(self.home)
         try:
             # Memories are personal: others on the machine see neither names nor content.
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self.snapshots.mkdir(exist_ok=True)
+            sweep(self.home)
+            self.make_way()
+            # Made without a name first: a memory is there as a whole or not at all.
+            new.path.mkdir(mode=0o700)
+            new.snapshots.mkdir()
+            new.journal.create(model_hash)
+            new.path.rename(self.path)
         except OSError as error:
+            # Another process may have made it meanwhile.
+            if not self.exists():
+                raise StoreError(
+                    f"the memory '{self.name}' cannot be made in {self.home}: {error.strerror}"
+                ) from error
+        finally:
+            shutil.rmtree(new.path, ignore_errors=True)
+
+    def make_way(self) -> None:
+        """Remove a folder of this name in which there never was a memory.
+
+        Raises:
+            StoreError: there is one, and its journal is missing.
+            OSError: it cannot be removed.
+        """
+        if self.path.exists() and not self.exists():
+            self._require_journal()
+            doomed = self._doomed()
+            self.path.rename(doomed)
+            shutil.rmtree(doomed)
+
+    def _require_journal(self) -> None:
+        if self.snapshots.is_dir() and any(self.snapshots.iterdir()):
             raise StoreError(
-                f"the memory '{self.name}' cannot be made in {self.home}: {error.strerror}"
-            ) from error
-        with self.lease():
-            self.journal.create(model_hash)
+                f"the journal of the memory '{self.name}' is missing from {self.path}; put a copy "
+                "of it back, or remove the folder"
+            )
+
+    def _doomed(self) -> Path:
+        return self.home / f".removed-{self.name}-{time.time_ns()}"
 
     def remove(self) -> None:
         """Delete the memory with all it holds."""
         self.require()
+        # One that was being removed by a process that was killed still holds all it was told.
+        sweep(self.home)
         with self.lease():
             # Renamed first: a memory is there as a whole or not at all.
-            doomed = self.home / f".removed-{self.name}-{time.time_ns()}"
+            doomed = self._doomed()
             try:
                 self.path.rename(doomed)
                 shutil.rmtree(doomed)
@@ -270,20 +312,32 @@ class MemoryFolder:
     def write_sleep(self, key: str, plan: str, values: Mapping[str, Tensor]) -> None:
         """Keep how far a sleep has come; `key` names what it started from."""
         tensors = {name: value.contiguous() for name, value in values.items()}
-        write_file(self.path / SLEEP, safetensors.save(tensors, {"key": key, "plan": plan}))
+        content = safetensors.save(tensors, {"key": key, "plan": plan})
+        # A sleep that went on from damaged numbers would be kept, and never found by a replay.
+        digest = hashlib.sha256(content).digest()
+        try:
+            write_file(self.path / SLEEP, digest + content)
+        except OSError as error:
+            raise StoreError(
+                f"the sleep cannot be kept in {self.path}: {error.strerror}; "
+                "the memory is as it was"
+            ) from error
 
     def read_sleep(self, key: str) -> tuple[str, dict[str, Tensor]] | None:
         """The plan of a sleep that started from the same, and how far it came; None if there is
         none, or if what is kept of it is of no use.
         """
-        path = self.path / SLEEP
         try:
-            with safe_open(path, framework="pt") as file:
-                found = file.metadata() or {}
-                if found.get("key") != key:
-                    return None
-                return found["plan"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError):
+            kept = (self.path / SLEEP).read_bytes()
+            digest, content = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+            if hashlib.sha256(content).digest() != digest:
+                return None
+            length = int.from_bytes(content[:8], "little")
+            found = json.loads(content[8 : 8 + length])["__metadata__"]
+            if found["key"] != key:
+                return None
+            return found["plan"], safetensors.load(content)
+        except (OSError, SafetensorError, ValueError, KeyError):
             return None
 
     def end_sleep(self) -> None:
@@ -331,10 +385,13 @@ def sweep(home: str | Path | None = None) -> None:
     """Remove what a process that was killed left of a memory it was making or removing."""
     for path in (_home(home)).glob(".*"):
         with suppress(OSError):
-            if path.name.startswith((".new-", ".removed-")) and (
-                time.time() - path.stat().st_mtime > _STALE_SECONDS
-            ):
+            if path.name.startswith((".new-", ".removed-")) and is_stale(path):
                 shutil.rmtree(path)
+
+
+def is_stale(path: Path) -> bool:
+    """Whether whoever wrote this must have been killed."""
+    return time.time() - path.stat().st_mtime > _STALE_SECONDS
 
 
 def _home(home: str | Path | None) -> Path:
