@@ -32,7 +32,7 @@ class Operation:
 
     Args:
         texts: what is told.
-        item: what is forgotten, an entry or a key.
+        item: what is forgotten, an entry or a key; the version that is rolled back to.
         other: the second memory of a branch or an import, the file of an export or an import.
     """
 
@@ -94,6 +94,8 @@ def after(book: Book, operation: Operation) -> Book:
         case "forget" | "undo":
             assert operation.item is not None
             return book.with_memory(name, without(lines, operation.item))
+        case "rollback":
+            return book.with_memory(name, (*lines, Line("rollback", str(operation.item), ())))
         case "export":
             return book.with_file(other, lines)
         case "import":
@@ -104,6 +106,20 @@ def after(book: Book, operation: Operation) -> Book:
             return book.with_memory(name, None)
         case _:
             return book
+
+
+def counted(lines: Lines) -> set[int]:
+    """The numbers of the lines that count, from 1: those that no rollback went back behind."""
+    numbers: set[int] = set()
+    at = len(lines)
+    while at:
+        line = lines[at - 1]
+        if line.role == "rollback":
+            at = int(line.text)
+        else:
+            numbers.add(at)
+            at -= 1
+    return numbers
 
 
 def without(lines: Lines, item: int | str) -> Lines:

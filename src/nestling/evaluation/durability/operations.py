@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nestling.evaluation.durability.book import Book, Line, Operation, after, lines_of
+from nestling.evaluation.durability.book import Book, Line, Operation, after, counted, lines_of
 from nestling.memory.consolidation import ConsolidationOptions
 from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident, SleepOptions
@@ -21,6 +21,8 @@ KINDS = (
     "sleep",
     "forget",
     "undo",
+    "rollback",
+    "gc",
     "rebuild",
     "export",
     "import",
@@ -90,7 +92,7 @@ def draw(
             if free and rng.random() < 0.2:
                 name = free[0]
             return Operation(kind, name, texts=tuple(next(texts)[0] for _ in range(count)))
-        case "sleep" | "rebuild":
+        case "sleep" | "rebuild" | "gc":
             return Operation(kind, name) if name in memories else None
         case "forget":
             keys = [key for line in told.values() for key, _ in line.notes or ()]
@@ -98,7 +100,11 @@ def draw(
                 return Operation(kind, name, item=rng.choice(keys))
             return Operation(kind, name, item=rng.choice(sorted(told))) if told else None
         case "undo":
-            return Operation(kind, name, item=max(told)) if told else None
+            last = counted(memories.get(name, ())).intersection(told)
+            return Operation(kind, name, item=max(last)) if last else None
+        case "rollback":
+            versions = len(memories.get(name, ()))
+            return Operation(kind, name, item=rng.randrange(versions)) if versions else None
         case "export":
             return Operation(kind, name, other=rng.choice("xy")) if name in memories else None
         case "import":
@@ -173,8 +179,13 @@ def do(operation: Operation, place: Place, bundle: ModelBundle, book: Book) -> B
                     return new if report.kept and report.rehearsed else book
                 if kind == "rebuild":
                     resident.rebuild()
+                elif kind == "gc":
+                    resident.collect()
                 elif kind == "undo":
                     resident.undo()
+                elif kind == "rollback":
+                    assert isinstance(operation.item, int)
+                    resident.rollback(operation.item)
                 else:
                     assert operation.item is not None
                     resident.forget(operation.item)
