@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.models import dialogue
-from nestling.resident import Answer, Learned, Resident, replay, session, versions
+from nestling.resident import Answer, Learned, Resident, SleepOptions, replay, session, versions
 from nestling.resident.journal import Journal
 from nestling.resident.opened import OtherModel
 from nestling.resident.store import MemoryFolder, MemoryNotFound, SnapshotDamaged, StoreError
@@ -381,3 +381,29 @@ def test_a_closed_memory_says_so(alice):
     alice.close()
     with pytest.raises(ValueError, match="is closed"):
         alice.ask("my dog?")
+
+
+def test_nothing_that_another_is_told_moves_a_single_bit(home, tiny_bundle):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    ids = torch.tensor([dialogue.recall("my dog"), dialogue.recall("my cat")])
+
+    def logits(resident):
+        with torch.no_grad():
+            return model(ids, state=resident.state().repeat(2)).logits
+
+    with (
+        Resident.open("bob", home, model=tiny_bundle) as bob,
+        Resident.open("alice", home, model=tiny_bundle) as alice,
+    ):
+        bob.learn("my dog = Rex")
+        before, weights = logits(bob), [weight.clone() for weight in model.parameters()]
+        alice.learn_all(["my dog = Pixel", "my cat = Mia", "how nice"])
+        alice.sleep(SleepOptions(base_bound=10.0))
+        alice.forget("my cat")
+        alice.rollback(1)
+        alice.rebuild()
+        assert not torch.equal(logits(alice), before)
+        assert torch.equal(logits(bob), before)
+        assert all(map(torch.equal, weights, model.parameters()))
+    with Resident.open("bob", home, model=tiny_bundle) as again:
+        assert torch.equal(logits(again), before)

@@ -23,7 +23,7 @@ from nestling.evaluation.durability.book import Book, Operation
 from nestling.evaluation.durability.calls import CALLS, watched
 from nestling.evaluation.durability.checks import Found, check_content, check_state, words_of
 from nestling.evaluation.durability.damage import measure_damage
-from nestling.evaluation.durability.operations import Place, Texts, do
+from nestling.evaluation.durability.operations import KINDS, Place, Texts, do
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.storage import StateFileError
@@ -32,21 +32,7 @@ from nestling.resident.journal import JournalError
 from nestling.resident.store import StoreError
 
 NAMED = (StoreError, JournalError, StateFileError)
-OPERATIONS = (
-    "learn",
-    "first learn",
-    "learn_all",
-    "sleep",
-    "forget",
-    "undo",
-    "rollback",
-    "gc",
-    "rebuild",
-    "export",
-    "import",
-    "branch",
-    "rm",
-)
+OPERATIONS = ("first learn", *KINDS)
 _PAGE = 4096
 
 
