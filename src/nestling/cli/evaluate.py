@@ -163,6 +163,21 @@ def strength(seeds: Seeds = 3, model: Model = None, out: Out = Path("results")) 
         )
 
 
+@group.command("found-texts")
+def found_texts(seeds: Seeds = 3, model: Model = None, out: Out = Path("results")) -> None:
+    """Answers from the weights, from texts that are searched for, from both and neither."""
+    with clear_errors():
+        from nestling.evaluation.found_texts import measure_found_texts
+
+        measure(
+            "found_texts",
+            lambda progress: measure_found_texts(
+                seeds=range(seeds), model=model, progress=progress
+            ),
+            out,
+        )
+
+
 @group.command("long-life")
 def long_life(
     turns: Annotated[int, typer.Option(help="Turns of the life.")] = 1_000_000,

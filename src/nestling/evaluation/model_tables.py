@@ -309,3 +309,33 @@ def long_life_table(rows: Sequence[Row]) -> str:
         f"{finite} numbers of the state were finite at {len(rows)} looks; the journal grows by "
         f"{slope:.0f} bytes a turn."
     )
+
+
+@table("found_texts")
+def found_texts_table(rows: Sequence[Row]) -> str:
+    """One line per number of facts and way of answering; mean and min–max over seeds."""
+    ways = {
+        "weights": "weights alone (the default)",
+        "text": "texts alone",
+        "both": "weights and texts",
+        "nothing": "neither",
+    }
+    groups = group_rows(rows, "facts", "way", "kind")
+    lines = [
+        (
+            f"{facts:,}",
+            name,
+            *(
+                mean_range(column_values(groups.get((facts, way, kind), []), column))
+                for kind, column in (
+                    ("told", "exact_match"),
+                    ("updated", "exact_match"),
+                    ("never_told", "refused"),
+                )
+            ),
+        )
+        for facts in sorted({row["facts"] for row in rows})
+        for way, name in ways.items()
+    ]
+    headers = ("facts told", "answered from", "recalled", "after a change", "never told: says so")
+    return markdown_table(headers, lines, "rlrrr")
