@@ -1,5 +1,8 @@
 """The command line. Each file adds its commands; what is heavy is imported when a command runs."""
 
+import atexit
+import os
+import sys
 from importlib.metadata import version
 
 import typer
@@ -33,4 +36,21 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `nestling`."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        _leave(end.code or 0)
+
+
+def _leave(code: int) -> None:
+    """End the process at once; taking torch apart would take longer than answering a question."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # Whoever was to read it has gone.
+            code = code or 1
+    os._exit(code)

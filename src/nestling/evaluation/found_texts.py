@@ -1,6 +1,6 @@
 """What the weights know, what a search in the texts of the journal finds, and both together.
 
-The same residents as in `recall` are told the same kinds of lives, in one process; every question is
+Residents are told the same kinds of lives as in `recall`, in one process; every question is
 answered in the four ways of `Resident.compare`.
 """
 

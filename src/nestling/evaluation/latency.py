@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +19,8 @@ from nestling.resident import Resident
 
 TURN = "By the way, my dog is called Pixel."
 QUESTION = "What is my dog called?"
+# Repeats of what takes a process.
+COLD = 5
 
 
 def milliseconds(action: Callable[[], object], repeats: int) -> float:
@@ -29,13 +34,20 @@ def milliseconds(action: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+def _command(name: str, text: str, home: str, model: Path | None) -> None:
+    command = [sys.executable, "-m", "nestling", name, "--memory", "t", "--home", home, text]
+    command += [] if model is None else ["--model", str(model)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def measure_latency(
     *, threads: int = 1, repeats: int = 30, rounds: int = 3, model: Path | None = None
 ) -> Iterator[Row]:
     """Median milliseconds of each operation, `rounds` times over, and the ratio to a forward pass.
 
     `learn` is all that a resident does with a turn: restating, writing, journal and snapshot.
-    `learn_in_memory` leaves out the disk.
+    `learn_in_memory` leaves out the disk. `teach, cold` and `ask, cold` are whole commands, each in
+    a new process.
     """
     from nestling.evaluation.curves import hear
 
@@ -56,10 +68,12 @@ def measure_latency(
                 "learn_in_memory": lambda: hear(bundle, [TURN], fresh),
                 "learn": lambda one=one: one.learn(TURN),
                 "ask": lambda one=one: one.ask(QUESTION),
+                "teach, cold": partial(_command, "teach", TURN, home, model),
+                "ask, cold": partial(_command, "ask", QUESTION, home, model),
             }
             base = 1.0
             for name, action in operations.items():
-                value = milliseconds(action, repeats)
+                value = milliseconds(action, COLD if "cold" in name else repeats)
                 base = value if name == "forward" else base
                 yield {
                     "operation": name,

@@ -55,7 +55,9 @@ def save_state(
         model_hash: hash of the model that wrote it; `load_state` compares it.
         extra: further texts for the manifest.
     """
-    return write_file(path, encode_state(state, model_hash=model_hash, extra=extra))
+    content = encode_state(state, model_hash=model_hash, extra=extra)
+    write_file(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def encode_state(
@@ -80,8 +82,8 @@ def encode_state(
     return safetensors.save(tensors, {_MANIFEST: json.dumps(manifest)})
 
 
-def write_file(path: str | Path, content: bytes, *, private: bool = False) -> str:
-    """Write a file whole or not at all, make it durable, and return the sha256 (hex) of it.
+def write_file(path: str | Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all, and make it durable.
 
     Args:
         private: nobody else on the machine may read it.
@@ -105,7 +107,6 @@ def write_file(path: str | Path, content: bytes, *, private: bool = False) -> st
         os.fsync(folder)
     finally:
         os.close(folder)
-    return hashlib.sha256(content).hexdigest()
 
 
 def load_state(
