@@ -175,7 +175,7 @@ def _check_export(
     fitting = [some for some in candidates if fit(some.files.get(cut_off.other), here)]
     if not fitting:
         found.add("half_done", f"{path.name} holds neither what it did nor what it should")
-    return book.with_file(cut_off.other, here).files, bool(fitting) and fitting[-1] is not book
+    return book.with_file(cut_off.other, here).files, fitting == candidates[1:]
 
 
 def _all_fit(expected: Mapping[str, Lines], found: Mapping[str, Lines]) -> bool:
