@@ -189,9 +189,9 @@ def test_a_journal_of_before_has_no_seal_until_it_is_written(journal):
         journal.entries()
 
 
-def test_a_table_whose_name_is_no_text_any_more_is_called_damage(journal):
+def test_a_schema_that_is_no_text_any_more_is_called_damage(journal):
     content = journal.path.read_bytes()
-    assert b"CREATE TABLE entries" in content
-    journal.path.write_bytes(content.replace(b"CREATE TABLE entries", b"CREATE TABLE e\xe5tries"))
+    assert b"PRIMARY KEY CHECK" in content
+    journal.path.write_bytes(content.replace(b"PRIMARY KEY CHECK", b"PRIMARY \xe5EY CHECK"))
     with pytest.raises(JournalError, match="is damaged"):
         journal.entries()
