@@ -213,3 +213,11 @@ def test_a_journal_of_before_has_no_seal_until_it_is_written(journal):
     change(journal, "UPDATE entries SET text = '3' WHERE id = 1")
     with pytest.raises(JournalError, match="entries are not those that were written"):
         journal.entries()
+
+
+def test_a_schema_that_is_no_text_any_more_is_called_damage(journal):
+    content = journal.path.read_bytes()
+    assert b"PRIMARY KEY CHECK" in content
+    journal.path.write_bytes(content.replace(b"PRIMARY KEY CHECK", b"PRIMARY \xe5EY CHECK"))
+    with pytest.raises(JournalError, match="is damaged"):
+        journal.entries()

@@ -414,6 +414,11 @@ class Journal:
             if not create:
                 self._check_format(db)
             yield db
+        except UnicodeDecodeError as error:
+            # What SQLite says of a damaged table may hold a name that is no text any more.
+            raise JournalError(
+                f"{self.path} is damaged ({error}); put a copy of it back"
+            ) from error
         except sqlite3.Error as error:
             raise JournalError(self._explain(error)) from error
         finally:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nestling.evaluation.durability.book import Book, Lines, Operation, after, fit, lines_of
-from nestling.evaluation.durability.operations import SLEEP, Place, found_in
+from nestling.evaluation.durability.operations import SLEEP, Place, Texts, found_in
 from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident
 from nestling.resident.archive import branch_memory, export_memory, import_memory
@@ -133,14 +133,14 @@ def check_state(
 
 def check_settled(place: Place, bundle: ModelBundle, book: Book) -> Found:
     """Live on for a while, in the time that it takes for leftovers to be old: are they gone?"""
-    found = Found(book)
+    found, texts = Found(book), iter(Texts("settled"))
     for folder in (place.home, place.exports):
         for path in folder.glob(".*"):
             os.utime(path, (0, 0))
     try:
         for name in list_memories(place.home):
             with Resident.open(name, place.home, model=bundle, create=False) as resident:
-                resident.learn("That was a long day.")
+                resident.learn(next(texts)[0])
                 resident.sleep(SLEEP)
             for file in "xy":
                 export_memory(place.folder(name), place.file(file))
@@ -175,7 +175,7 @@ def _check_export(
     fitting = [some for some in candidates if fit(some.files.get(cut_off.other), here)]
     if not fitting:
         found.add("half_done", f"{path.name} holds neither what it did nor what it should")
-    return book.with_file(cut_off.other, here).files, bool(fitting) and fitting[-1] is not book
+    return book.with_file(cut_off.other, here).files, fitting == candidates[1:]
 
 
 def _all_fit(expected: Mapping[str, Lines], found: Mapping[str, Lines]) -> bool:

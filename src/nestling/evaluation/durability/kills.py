@@ -66,7 +66,7 @@ class Course:
 
 @dataclass
 class _Usual:
-    """What operations took so far: seconds, seconds from the first change of a file, calls."""
+    """What operations last took: seconds, seconds from the first change of a file, calls."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     writing: dict[str, float] = field(default_factory=dict)
@@ -99,13 +99,13 @@ def measure_kills(
     # Before anything is computed: threads do not survive a fork.
     torch.set_num_threads(1)
     bundle = load_bundle(model)
-    _warm_up(bundle)
+    usual = _warm_up(bundle)
     lives = -(-kills // kills_of_a_life)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for number in range(lives):
         size = min(kills_of_a_life, kills - number * kills_of_a_life)
         finished = Finished(run_file, Course(size, seed, bundle.model_hash))
-        life = finished({"life": number}, lambda n=number, k=size: _life(n, k, seed, bundle))
+        life = finished({"life": number}, lambda n=number, k=size: _life(n, k, seed, bundle, usual))
         for sentence in life["sentences"]:
             progress(sentence)
         progress(f"life {number + 1} of {lives}: {life['seconds']:.0f} s")
@@ -126,13 +126,29 @@ def _empty_row(operation: str, aim: str) -> dict[str, Any]:
     return {"operation": operation, "aim": aim, **counts, "seconds": 0.0}
 
 
-def _warm_up(bundle: ModelBundle) -> None:
-    """Let every library load what it loads late, so that no child does it anew."""
+def _warm_up(bundle: ModelBundle) -> _Usual:
+    """Do every operation once, so that libraries load what they load late and it is known what
+    each takes."""
+    usual = _Usual()
     with tempfile.TemporaryDirectory() as root:
         place, book = _place(root), Book()
         rng, texts = random.Random(0), iter(Texts("warm up"))
-        for operation in draw_like(rng, "sleep", book, texts):
-            book = do(operation, place, bundle, book)
+        for kind in ("learn_all", "sleep", *KINDS):
+            for operation in draw_like(rng, kind, book, texts):
+                calls: list[float] = []
+
+                def point(_: str, calls: list[float] = calls) -> int:
+                    calls.append(time.monotonic())
+                    return 0
+
+                start = time.monotonic()
+                with watched(point):
+                    book = do(operation, place, bundle, book)
+                end = time.monotonic()
+                usual.seconds[operation.kind] = end - start
+                usual.writing[operation.kind] = end - calls[0]
+                usual.calls[operation.kind] = len(calls)
+    return usual
 
 
 def _place(root: str) -> Place:
@@ -141,7 +157,7 @@ def _place(root: str) -> Place:
     return place
 
 
-def _life(number: int, kills: int, seed: int, bundle: ModelBundle) -> dict[str, Any]:
+def _life(number: int, kills: int, seed: int, bundle: ModelBundle, usual: _Usual) -> dict[str, Any]:
     """One home through its kills; a home in which something is wrong is left for a new one."""
     rng = random.Random(f"kills {seed} {number}")
     start, done, sentences = time.perf_counter(), [], []
@@ -149,7 +165,7 @@ def _life(number: int, kills: int, seed: int, bundle: ModelBundle) -> dict[str, 
     attempt = 0
     while len(done) < kills:
         with tempfile.TemporaryDirectory() as root:
-            place, book, usual = _place(root), Book(), _Usual()
+            place, book = _place(root), Book()
             touched: set[str] = set()
             words: set[str] = set()
             sound = True
@@ -213,7 +229,7 @@ def _killed(
     rng: random.Random,
 ) -> _Death:
     """Let a child work and kill it."""
-    nth = rng.randint(1, usual.calls.get(operation, 60)) if aim == "call" else 0
+    nth = rng.randint(1, usual.calls[operation]) if aim == "call" else 0
     share = rng.random()
     child, receiver = _forked(
         lambda sender: _work(place, bundle, book, name, operation, aim, nth, sender)
@@ -243,10 +259,10 @@ def _killed(
             death.words.update(*map(words_of, begun.texts))
             began = now
             if aimed and aim == "moment":
-                kill_at = now + share * usual.seconds.get(operation, 0.3)
+                kill_at = now + share * usual.seconds[operation]
         elif message == "writing":
             first_change = now
-            kill_at = now + share * usual.writing.get(operation, 0.05)
+            kill_at = now + share * usual.writing[operation]
         elif message == "done":
             death.book, calls = values
             assert death.cut_off is not None
