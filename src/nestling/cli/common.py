@@ -102,7 +102,8 @@ def progress_line(what: str) -> Callable[[int, int], None]:
 
     def report(done: int, of: int) -> None:
         if sys.stderr.isatty():
-            end = "\r\033[K" if done >= of else ""
+            # What is printed next takes its place.
+            end = "\r\033[K" if done >= of else "\r"
             sys.stderr.write(f"\r{what} {done} of {of}\033[K{end}")
             sys.stderr.flush()
 
