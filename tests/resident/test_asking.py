@@ -6,7 +6,7 @@ import torch
 from nestling.models.bundle import load_bundle
 from nestling.models.dialogue import Note
 from nestling.resident import Resident
-from nestling.resident.journal import Entry
+from nestling.resident.records import Entry
 from nestling.resident.search import find_texts
 
 TOLD = ["My dog is called Pixel.", "I live in Porto.", "Lovely weather today.", "My cat is Mia."]

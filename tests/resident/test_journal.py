@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nestling.models.dialogue import Note
 from nestling.resident import journal as module
-from nestling.resident.journal import Head, Journal, JournalError, latest_notes
+from nestling.resident.journal import Journal, JournalError
+from nestling.resident.records import Head, latest_notes
 
 NO_SNAPSHOT = {"snapshot": None, "sha256": None}
 

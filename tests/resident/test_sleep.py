@@ -9,7 +9,7 @@ from nestling.memory.consolidation import Consolidation, ConsolidationOptions
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
 from nestling.resident import Resident, SleepOptions, sleep, store
-from nestling.resident.journal import Noted, Recalled
+from nestling.resident.records import Noted, Recalled
 from nestling.resident.sleep import Plan, choose
 from nestling.resident.store import SLEEP, StoreError
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nestling.memory.state import MemoryState
 from nestling.resident import store
-from nestling.resident.journal import Head, Journal
+from nestling.resident.journal import Journal
+from nestling.resident.records import Head
 from nestling.resident.store import (
     MemoryBusy,
     MemoryFolder,

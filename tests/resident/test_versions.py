@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nestling.memory.consolidation import ConsolidationOptions
 from nestling.resident import Resident, SleepOptions
 from nestling.resident.history import living
-from nestling.resident.journal import Entry
+from nestling.resident.records import Entry
 
 pytestmark = pytest.mark.usefixtures("plain_turns")
 

@@ -18,7 +18,7 @@ from nestling.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from nestling.resident.journal import Entry
+    from nestling.resident.records import Entry
     from nestling.resident.reports import Forgotten
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def list_all(home: Home = None, as_json: AsJson = False) -> None:
     """List all memories."""
     from nestling.resident.history import living
-    from nestling.resident.journal import SPOKEN, latest_notes
+    from nestling.resident.records import SPOKEN, latest_notes
     from nestling.resident.store import MemoryFolder, default_home, list_memories
 
     with clear_errors():
@@ -72,7 +72,7 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
 def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
     """Show what a memory has noted."""
     from nestling.resident.history import living
-    from nestling.resident.journal import latest_notes
+    from nestling.resident.records import latest_notes
     from nestling.resident.store import MemoryFolder
 
     with clear_errors():

@@ -31,9 +31,9 @@ def teach_from(
     as_json: bool,
 ) -> None:
     """Tell a memory what sources hold; the summary goes to stderr where JSON is printed."""
-    from nestling.resident.sources import find_sources
     from nestling.resident.store import check_name
-    from nestling.resident.teaching import teach
+    from nestling.resident.teaching.run import teach
+    from nestling.resident.teaching.sources import find_sources
 
     check_name(memory)
     sources, left_out = find_sources(paths, kind, sys.stdin.buffer)

@@ -4,8 +4,7 @@ from nestling.resident.guard import Guard, WriteRefused
 from nestling.resident.reports import Answer, Learned
 from nestling.resident.session import Resident
 from nestling.resident.sleep import SleepOptions, SleepReport, Strength
-from nestling.resident.sources import Source, find_sources
-from nestling.resident.teaching import Taught, teach
+from nestling.resident.teaching import Source, Taught, find_sources, teach
 from nestling.resident.temporary import Temporary
 
 __all__ = [

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from nestling.memory.storage import write_file
 from nestling.models.dialogue import Note
-from nestling.resident.journal import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow
+from nestling.resident.records import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow
 from nestling.resident.sleep import Plan
 from nestling.resident.store import MemoryFolder, StoreError, is_stale, sweep
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from nestling.resident.journal import ROLLBACK, SPOKEN, Entry, latest_notes
+from nestling.resident.records import ROLLBACK, SPOKEN, Entry, latest_notes
 from nestling.resident.sleep import Plan
 
 

@@ -2,7 +2,7 @@
 
 The journal is the truth; a snapshot is a cache of its replay. An entry and the head that covers it
 are written in one transaction, so every reader sees both or neither. Some snapshots of earlier
-versions are kept, too (`KEPT`).
+versions are kept, too (see `_keep`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nestling.models.dialogue import Note
+from nestling.resident.records import Entry, Head, Recalled, RecallRow
 
 FORMAT_VERSION = 1
 _BUSY_SECONDS = 10.0
@@ -54,17 +54,6 @@ _VERSIONS = """CREATE TABLE IF NOT EXISTS versions (
     snapshot TEXT NOT NULL,
     sha256 TEXT NOT NULL
 )"""
-KEPT = (
-    "The snapshots of the last two versions and of the last sleep are kept, and of every earlier "
-    "version for as many writes as twice the largest power of two in its number: about one for "
-    "each doubling of age."
-)
-
-# Who may have said an entry; the others are what the memory did itself.
-SPOKEN = ("user", "assistant", "system", "tool")
-ROLLBACK = "rollback"
-ROLES = (*SPOKEN, "sleep", ROLLBACK, "forgotten")
-
 # A row of `meta` that is there while deleted text may still lie in pages of the file.
 _SCRUB = "scrub"
 # One that holds the hash of all entries, each hashed with those before it: what changed by itself
@@ -75,71 +64,6 @@ _ROWS = "SELECT id, time, role, text, notes FROM entries"
 
 class JournalError(ValueError):
     """A journal could not be read or written; the message says why."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A turn and the notes that were made of it, a sleep or a rollback; `time` is in ISO 8601.
-
-    `text` is what was said, the plan of a sleep, or the version that a rollback goes on from. What
-    was forgotten leaves an entry without text: of the role "forgotten", or, where other notes of
-    the same turn stay, of the role of who said it.
-    """
-
-    id: int
-    time: str
-    role: str
-    text: str
-    notes: tuple[Note, ...]
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where the memory stands: the last entry (0: none) and its snapshot (None: a fresh state)."""
-
-    entry: int = 0
-    snapshot: str | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Noted:
-    """What the journal holds under a key: the latest value, and the entry that told it.
-
-    `place` is that of the note among those of its entry.
-    """
-
-    key: str
-    value: str
-    entry: int
-    time: str
-    place: int = 0
-
-
-@dataclass(frozen=True)
-class Recalled:
-    """How often something was recalled, when last, after how many entries, and with what margin.
-
-    `kind` is "asked" or "sleep"; the margin is in nats, above 0 for what is known.
-    """
-
-    key: str
-    kind: str
-    times: int
-    time: str
-    entry: int
-    margin: float
-
-
-@dataclass(frozen=True)
-class RecallRow:
-    """One recall, as the journal keeps it."""
-
-    time: str
-    entry: int
-    kind: str
-    key: str
-    margin: float
 
 
 class Journal:
@@ -448,16 +372,6 @@ class Journal:
         return f"{self.path} cannot be used: {error}"
 
 
-def latest_notes(entries: Sequence[Entry]) -> list[Noted]:
-    """The latest value under every key of entries, in the order in which they were told."""
-    latest: dict[str, Noted] = {}
-    for entry in entries:
-        for place, note in enumerate(entry.notes):
-            latest.pop(note.key, None)
-            latest[note.key] = Noted(note.key, note.value, entry.id, entry.time, place)
-    return list(latest.values())
-
-
 @contextmanager
 def _transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
     db.execute(f"BEGIN {kind}")
@@ -482,7 +396,11 @@ def _move_head(db: sqlite3.Connection, head: Head) -> Head:
 
 
 def _keep(db: sqlite3.Connection, head: Head) -> None:
-    """Keep the snapshot of a head, and of the earlier ones those that `KEPT` says."""
+    """Keep the snapshot of a head, and of the earlier ones about one for each doubling of age.
+
+    Those of the last two versions and of the last sleep stay, and that of every earlier version
+    stays for as many writes as twice the largest power of two in its number.
+    """
     db.execute(_VERSIONS)
     last = db.execute("SELECT snapshot FROM versions ORDER BY number DESC LIMIT 1").fetchone()
     if last is not None and last[0] == head.snapshot:

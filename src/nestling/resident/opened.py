@@ -15,7 +15,7 @@ from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
 from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
-from nestling.resident.journal import SPOKEN, Entry, Head, Noted, latest_notes
+from nestling.resident.records import SPOKEN, Entry, Head, Noted, latest_notes
 from nestling.resident.replay import write_notes
 from nestling.resident.reports import Learned
 from nestling.resident.store import MemoryFolder, SnapshotDamaged, StoreError

@@ -14,7 +14,7 @@ from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.resident.history import living, without
-from nestling.resident.journal import Entry
+from nestling.resident.records import Entry
 from nestling.resident.replay import state_at
 from nestling.resident.reports import Answer, Source, Why
 from nestling.resident.store import MemoryFolder

@@ -12,7 +12,7 @@ from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport, learn_notes
 from nestling.resident.history import living, walk_back
-from nestling.resident.journal import ROLLBACK, Entry
+from nestling.resident.records import ROLLBACK, Entry
 from nestling.resident.sleep import Plan, Sleep
 from nestling.resident.store import MemoryFolder, SnapshotDamaged
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from nestling.resident.journal import SPOKEN, Entry
+from nestling.resident.records import SPOKEN, Entry
 
 # They stand in nearly every text and tell none from another.
 _COMMON = frozenset(

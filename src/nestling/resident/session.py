@@ -18,8 +18,9 @@ from nestling.models.dialogue import Note, Restatement
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, learn_notes, recall, restate, sentences
 from nestling.resident.history import latest_notes, living
-from nestling.resident.journal import SPOKEN, Head, JournalError
+from nestling.resident.journal import JournalError
 from nestling.resident.provenance import sources_of
+from nestling.resident.records import SPOKEN, Head
 from nestling.resident.reports import Answer, Compared, Learned, Why
 from nestling.resident.search import find_texts
 from nestling.resident.sleep import (

@@ -26,7 +26,7 @@ from nestling.models.rehearsal import (
     restating_lessons,
     unknown_lessons,
 )
-from nestling.resident.journal import Entry, Noted, Recalled
+from nestling.resident.records import Entry, Noted, Recalled
 
 ROUNDS = 3
 

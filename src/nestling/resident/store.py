@@ -33,7 +33,8 @@ from nestling.memory.storage import (
     load_state,
     write_file,
 )
-from nestling.resident.journal import Head, Journal, JournalError
+from nestling.resident.journal import Journal, JournalError
+from nestling.resident.records import Head
 
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"

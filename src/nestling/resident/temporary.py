@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from nestling.models.dialogue import Note
-from nestling.resident.journal import Head
+from nestling.resident.records import Head
 from nestling.resident.replay import write_notes
 from nestling.resident.reports import Answer, Learned
 

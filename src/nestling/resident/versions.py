@@ -12,8 +12,9 @@ import torch
 from nestling.memory.state import MemoryState
 from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, without
-from nestling.resident.journal import ROLLBACK, SPOKEN, Entry, Head, JournalError
+from nestling.resident.journal import JournalError
 from nestling.resident.opened import OpenMemory
+from nestling.resident.records import ROLLBACK, SPOKEN, Entry, Head
 from nestling.resident.replay import replay, state_at
 from nestling.resident.reports import (
     Changed,
@@ -238,7 +239,7 @@ class VersionedMemory(OpenMemory):
     def collect(self, *, only_now: bool = False) -> Collected:
         """Clear up: remove what nothing needs any more, and what a killed process left.
 
-        Snapshots of earlier versions are kept as `journal.KEPT` says; without them, going back and
+        Snapshots of earlier versions are kept as `journal.py` says; without them, going back and
         forgetting take longer and give the same.
 
         Args:

@@ -20,7 +20,7 @@ from nestling.models.dialogue import Note
 from nestling.models.hope import Hope
 from nestling.models.rehearsal import margins, note_lessons, unknown_lessons
 from nestling.models.restate import learn_notes
-from nestling.resident.journal import Entry, Recalled, latest_notes
+from nestling.resident.records import Entry, Recalled, latest_notes
 from nestling.resident.sleep import Sleep, SleepOptions
 
 SLOW_PERIODS = (256, 2048, 8192)

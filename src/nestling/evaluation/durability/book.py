@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nestling.resident.journal import Entry
+from nestling.resident.records import Entry
 
 Notes = tuple[tuple[str, str], ...]
 

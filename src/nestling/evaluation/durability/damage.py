@@ -29,7 +29,8 @@ from nestling.memory.storage import StateFileError
 from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident
 from nestling.resident.archive import export_memory, import_memory
-from nestling.resident.journal import Entry, JournalError
+from nestling.resident.journal import JournalError
+from nestling.resident.records import Entry
 from nestling.resident.replay import replay
 from nestling.resident.store import SLEEP as SLEEP_FILE
 from nestling.resident.store import StoreError

@@ -178,9 +178,11 @@ def _life(number: int, kills: int, seed: int, bundle: ModelBundle, usual: _Usual
                 attempt += 1
                 touched |= death.touched
                 words |= death.words
-                whole = rng.random() >= _UNSEEN or len(done) + 1 == kills
+                # One that ended before its kill came is no kill, and the home lives on.
+                last = death.killed and len(done) + 1 == kills
+                whole = rng.random() >= _UNSEEN or last
                 found = _looked(place, bundle, death, whole, touched, words)
-                if len(done) + 1 == kills:
+                if last:
                     found.violations += _settled(place, bundle, found.book).violations
                 book, sound = found.book, not found.violations
                 if whole:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nestling.resident import find_sources, sources
-from nestling.resident.passages import LONGEST_PARAGRAPH
-from nestling.resident.sources import NotText, SourceError
+from nestling.resident import find_sources
+from nestling.resident.teaching import sources
+from nestling.resident.teaching.passages import LONGEST_PARAGRAPH
+from nestling.resident.teaching.sources import NotText, SourceError
 
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from nestling.resident.passages import Turn, turns_of_message
+from nestling.resident.teaching.passages import Turn, turns_of_message
 
 # Bytes of a row that are read; a longer one is skipped.
 LONGEST_ROW = 16_000_000

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nestling.resident import Resident, find_sources, opened, replay, teach, teaching
+from nestling.resident import Resident, find_sources, opened, replay, teach
 from nestling.resident.journal import JournalError
 from nestling.resident.store import MemoryBusy, MemoryFolder, MemoryNotFound, StoreError
+from nestling.resident.teaching import run
 
 pytestmark = pytest.mark.usefixtures("plain_turns")
 
@@ -220,7 +221,7 @@ def test_a_short_stream_is_known_by_its_turns_alone(alice):
     teach(alice, stream())
     assert teach(alice, stream()).before == 1
     assert told(alice) == ["my pin = 4917"]
-    assert json.loads((alice.path / teaching.FILE).read_bytes())["sources"] == {}
+    assert json.loads((alice.path / run.FILE).read_bytes())["sources"] == {}
 
 
 def test_sentences_that_are_too_long_are_cut_and_words_that_are_left_out(alice, file):
@@ -299,7 +300,7 @@ def test_another_model_goes_on_where_the_first_was(alice, file, home, tiny_bundl
     [b"{", b"[]", b"[" * 100_000, b'{"format": 1, "sources": {"a": 3}}', b"\xff", b'{"format": 7}'],
 )
 def test_a_damaged_record_is_said(alice, file, content):
-    (alice.path / teaching.FILE).write_bytes(content)
+    (alice.path / run.FILE).write_bytes(content)
     with pytest.raises(StoreError, match=r"teaching\.json"):
         teach(alice, file(TEXTS))
 

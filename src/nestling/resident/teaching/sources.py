@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nestling.resident.chats import LONGEST_ROW, Skip, turns_of_export, turns_of_rows
-from nestling.resident.passages import (
+from nestling.resident.teaching.chats import LONGEST_ROW, Skip, turns_of_export, turns_of_rows
+from nestling.resident.teaching.passages import (
     LONGEST_PARAGRAPH,
     Turn,
     turns_of_lines,

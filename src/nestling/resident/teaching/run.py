@@ -26,12 +26,13 @@ from typing import Any
 
 from nestling.memory.storage import write_file
 from nestling.models.restate import sentences
-from nestling.resident.chats import Skip
-from nestling.resident.journal import SPOKEN, Entry, JournalError
-from nestling.resident.passages import Turn
+from nestling.resident.journal import JournalError
+from nestling.resident.records import SPOKEN, Entry
 from nestling.resident.session import Learned, Resident
-from nestling.resident.sources import Source
 from nestling.resident.store import MemoryBusy, MemoryFolder, StoreError
+from nestling.resident.teaching.chats import Skip
+from nestling.resident.teaching.passages import Turn
+from nestling.resident.teaching.sources import Source
 
 FILE = "teaching.json"
 BATCH = 32
