@@ -222,3 +222,28 @@ def test_a_schema_that_is_no_text_any_more_is_called_damage(journal):
     journal.path.write_bytes(content.replace(b"PRIMARY KEY CHECK", b"PRIMARY \xe5EY CHECK"))
     with pytest.raises(JournalError, match="is damaged"):
         journal.entries()
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE entries SET role = 'rollback', text = '2' WHERE id = 2", "never was"),
+        ("UPDATE entries SET role = 'rollback', text = 'x' WHERE id = 2", "never was"),
+        ("DELETE FROM entries WHERE id = 1", "an entry is missing"),
+    ],
+)
+def test_a_history_that_no_memory_wrote_is_called_damage(journal, statement, message):
+    journal.append([("user", "1", []), ("user", "2", [])], **NO_SNAPSHOT)
+    change(journal, statement)
+    change(journal, "DELETE FROM meta WHERE key = 'seal'")
+    with pytest.raises(JournalError, match=message):
+        journal.entries()
+
+
+def test_a_history_is_all_of_a_journal(journal):
+    journal.append([("user", "1", [])], snapshot="a", sha256="x")
+    journal.append([("user", "2", [])], snapshot="a", sha256="x")
+    history = journal.history()
+    assert (history.head, history.model_hash) == (Head(2, "a", "x"), "abc")
+    assert [entry.text for entry in history.entries] == ["1", "2"]
+    assert history.snapshots == {1: Head(1, "a", "x")}

@@ -45,7 +45,10 @@ def test_unknown_roles_are_named(alice, home, tiny_bundle):
         alice.learn("hello", role="robot")
     with pytest.raises(ValueError, match="learns_from names some of"):
         Resident.open("bob", home, model=tiny_bundle, learns_from=("robot",))
+    with pytest.raises(ValueError, match="a role is one of"):
+        alice.learn_restated([("robot", "hello", ())])
     assert not (home / "bob").exists()
+    assert alice.entries() == []
 
 
 def test_what_is_not_to_be_learned_leaves_nothing(alice, home):

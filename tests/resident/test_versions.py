@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.memory.consolidation import ConsolidationOptions
-from nestling.resident import Resident, SleepOptions
+from nestling.resident import Resident, SleepOptions, store
 from nestling.resident.history import living
 from nestling.resident.records import Entry
+from nestling.resident.store import MemoryBusy, MemoryFolder
 
 pytestmark = pytest.mark.usefixtures("plain_turns")
 
@@ -218,3 +219,13 @@ def test_history_is_walked_without_recursion():
     # Every other version goes back to the beginning.
     assert living(entries) == entries[:1]
     assert living(entries, 4998) == []
+
+
+def test_looking_back_waits_for_no_writer(alice, home, monkeypatch):
+    monkeypatch.setattr(store, "LEASE_SECONDS", 0.0)
+    with MemoryFolder("alice", home).lease():
+        assert alice.difference(0).asked == 4
+        assert alice.state_at(2)
+        assert alice.why("my dog?").told == 3
+        with pytest.raises(MemoryBusy):
+            alice.rollback(1)

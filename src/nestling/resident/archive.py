@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from nestling.memory.storage import write_file
 from nestling.models.dialogue import Note
-from nestling.resident.records import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow
+from nestling.resident.records import ROLES, ROLLBACK, SPOKEN, Entry, Head, RecallRow, goes_back
 from nestling.resident.sleep import Plan
 from nestling.resident.store import MemoryFolder, StoreError, is_stale, sweep
 
@@ -90,9 +90,10 @@ def branch_memory(folder: MemoryFolder, name: str) -> MemoryFolder:
 def _pack(folder: MemoryFolder) -> bytes:
     folder.require()
     with folder.lease():
-        head, model_hash = folder.journal.standing()
+        history = folder.journal.history()
+        head, model_hash = history.head, history.model_hash
         members = {
-            JOURNAL: _lines(folder.journal.entries()),
+            JOURNAL: _lines(history.entries),
             RECALLS: _lines(folder.journal.recall_rows()),
         }
         if head.snapshot is not None:
@@ -292,10 +293,8 @@ def _check_history(entries: Sequence[Entry]) -> None:
         told.update((entry.id, place) for place in range(len(entry.notes)))
         if entry.role == "sleep":
             _check_plan(entry, told)
-        elif entry.role == ROLLBACK:
-            to = entry.text
-            if not (to.isascii() and to.isdigit() and len(to) < 20 and int(to) < entry.id):
-                raise ArchiveError(f"entry {entry.id} rolls back to a version that never was")
+        elif entry.role == ROLLBACK and not goes_back(entry):
+            raise ArchiveError(f"entry {entry.id} rolls back to a version that never was")
 
 
 def _check_plan(entry: Entry, told: set[tuple[int, int]]) -> None:

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from nestling.models.dialogue import Note
-from nestling.resident.records import Entry, Head, Recalled, RecallRow
+from nestling.resident.records import (
+    ROLLBACK,
+    Entry,
+    Head,
+    History,
+    Recalled,
+    RecallRow,
+    goes_back,
+)
 
 FORMAT_VERSION = 1
 _BUSY_SECONDS = 10.0
@@ -111,16 +119,7 @@ class Journal:
     def standing(self) -> tuple[Head, str]:
         """The head and the hash of the model that wrote it, read at one moment."""
         with self._open() as db, _transaction(db, "DEFERRED"):
-            entry, snapshot, sha256 = db.execute(
-                "SELECT entry, snapshot, sha256 FROM head"
-            ).fetchone()
-            last = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
-            model_hash = db.execute("SELECT value FROM meta WHERE key = 'model_hash'").fetchone()[0]
-        if entry != last:
-            raise JournalError(
-                f"{self.path} is damaged: its head is not at its last entry; put a copy of it back"
-            )
-        return Head(entry, snapshot, sha256), model_hash
+            return self._standing(db)
 
     def entries(self) -> list[Entry]:
         """All entries in order.
@@ -129,27 +128,49 @@ class Journal:
             JournalError: the journal is damaged or cannot be read.
         """
         with self._open() as db, _transaction(db, "DEFERRED"):
-            rows = db.execute(f"{_ROWS} ORDER BY id").fetchall()
-            seal = _seal_of(db)
-        if seal is not None and seal != _sealed("", rows):
-            raise JournalError(
-                f"{self.path} is damaged: its entries are not those that were written; put a copy "
-                "of it back"
-            )
-        try:
-            return [Entry(i, t, role, text, _notes_from(n)) for i, t, role, text, n in rows]
-        except (ValueError, TypeError) as error:
-            raise JournalError(
-                f"{self.path} is damaged: the notes of an entry cannot be read"
-            ) from error
+            return self._entries(db)
 
     def versions(self) -> list[Head]:
         """The snapshots that are kept, in the order in which they were made."""
         with self._open() as db:
-            if not _has(db, "versions"):
-                return []
-            rows = db.execute("SELECT entry, snapshot, sha256 FROM versions ORDER BY number")
-            return [Head(*row) for row in rows]
+            return _versions(db)
+
+    def history(self) -> History:
+        """Everything at one moment.
+
+        Raises:
+            JournalError: the journal is damaged or cannot be read.
+        """
+        with self._open() as db, _transaction(db, "DEFERRED"):
+            head, model_hash = self._standing(db)
+            snapshots = {kept.entry: kept for kept in _versions(db)}
+            return History(head, model_hash, self._entries(db), snapshots)
+
+    def _standing(self, db: sqlite3.Connection) -> tuple[Head, str]:
+        entry, snapshot, sha256 = db.execute("SELECT entry, snapshot, sha256 FROM head").fetchone()
+        last = db.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
+        model_hash = db.execute("SELECT value FROM meta WHERE key = 'model_hash'").fetchone()[0]
+        if entry != last:
+            raise self._damaged("its head is not at its last entry")
+        return Head(entry, snapshot, sha256), model_hash
+
+    def _entries(self, db: sqlite3.Connection) -> list[Entry]:
+        rows = db.execute(f"{_ROWS} ORDER BY id").fetchall()
+        seal = _seal_of(db)
+        if seal is not None and seal != _sealed("", rows):
+            raise self._damaged("its entries are not those that were written")
+        try:
+            entries = [Entry(i, t, role, text, _notes_from(n)) for i, t, role, text, n in rows]
+        except (ValueError, TypeError) as error:
+            raise self._damaged("the notes of an entry cannot be read") from error
+        if not all(entry.id == place for place, entry in enumerate(entries, start=1)):
+            raise self._damaged("an entry is missing")
+        if not all(goes_back(entry) for entry in entries if entry.role == ROLLBACK):
+            raise self._damaged("an entry rolls back to a version that never was")
+        return entries
+
+    def _damaged(self, what: str) -> JournalError:
+        return JournalError(f"{self.path} is damaged: {what}; put a copy of it back")
 
     def keep_only(self, snapshot: str | None) -> None:
         """Let go of all snapshots but one."""
@@ -192,7 +213,7 @@ class Journal:
         with self._open() as db:
             found = [row[0] for row in db.execute("PRAGMA integrity_check")]
         if found != ["ok"]:
-            raise JournalError(f"{self.path} is damaged ({found[0]}); put a copy of it back")
+            raise self._damaged(found[0])
 
     def recall_rows(self) -> list[RecallRow]:
         """All recalls in order."""
@@ -368,7 +389,7 @@ class Journal:
         if "locked" in str(error) or "busy" in str(error):
             return f"{self.path} is in use by another process; try again when it is done"
         if type(error) is sqlite3.DatabaseError:
-            return f"{self.path} is damaged ({error}); put a copy of it back"
+            return str(self._damaged(str(error)))
         return f"{self.path} cannot be used: {error}"
 
 
@@ -415,6 +436,13 @@ def _keep(db: sqlite3.Connection, head: Head) -> None:
         WHERE (SELECT max(number) FROM versions) - number >= 2 * (number & -number)
         AND entry != (SELECT coalesce(max(id), 0) FROM entries WHERE role = 'sleep')"""
     )
+
+
+def _versions(db: sqlite3.Connection) -> list[Head]:
+    if not _has(db, "versions"):
+        return []
+    rows = db.execute("SELECT entry, snapshot, sha256 FROM versions ORDER BY number")
+    return [Head(*row) for row in rows]
 
 
 def _has(db: sqlite3.Connection, table: str) -> bool:

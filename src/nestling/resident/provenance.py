@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.resident.history import living, without
-from nestling.resident.records import Entry
+from nestling.resident.records import Entry, History
 from nestling.resident.replay import state_at
 from nestling.resident.reports import Answer, Source, Why
 from nestling.resident.store import MemoryFolder
@@ -23,7 +24,7 @@ from nestling.resident.store import MemoryFolder
 def sources_of(
     bundle: ModelBundle,
     folder: MemoryFolder,
-    entries: Sequence[Entry],
+    history: History,
     state: MemoryState,
     answer: Answer,
     *,
@@ -33,10 +34,10 @@ def sources_of(
     """See `Resident.why`.
 
     Args:
-        entries: the whole journal.
+        history: all of the journal.
         state: the present one, which gave the answer.
     """
-    told = [entry for entry in living(entries) if entry.notes]
+    told = [entry for entry in living(history.entries) if entry.notes]
     if not answer.known:
         return Why(answer, 0.0, (), 0, len(told))
     note = Note(answer.key, answer.text)
@@ -49,8 +50,10 @@ def sources_of(
     tried = _likely(told, answer.key)[:among]
     for done, entry in enumerate(tried):
         progress(done, len(tried))
-        left = without(entries, {entry.id: set(range(len(entry.notes)))})
-        rest = margin(state_at(bundle, folder, left, len(left), before=entry.id))
+        left = without(history.entries, {entry.id: set(range(len(entry.notes)))})
+        rest = margin(
+            state_at(bundle, folder, replace(history, entries=left), len(left), before=entry.id)
+        )
         sources.append(Source(entry.id, entry.time, entry.text, rest, whole - rest))
     progress(len(tried), len(tried))
     sources.sort(key=lambda source: -source.weight)

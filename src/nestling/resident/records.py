@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nestling.models.dialogue import Note
@@ -36,6 +36,22 @@ class Head:
     entry: int = 0
     snapshot: str | None = None
     sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """All of a journal, read at one moment.
+
+    Args:
+        model_hash: of the model that wrote the snapshots.
+        entries: in order; the place of an entry, from 1, is its id.
+        snapshots: those that are kept, by the version they are of.
+    """
+
+    head: Head
+    model_hash: str
+    entries: Sequence[Entry]
+    snapshots: Mapping[int, Head]
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,12 @@ class RecallRow:
     kind: str
     key: str
     margin: float
+
+
+def goes_back(rollback: Entry) -> bool:
+    """Whether the version that a rollback names was there before it."""
+    to = rollback.text
+    return to.isascii() and to.isdigit() and len(to) < 20 and int(to) < rollback.id
 
 
 def latest_notes(entries: Sequence[Entry]) -> list[Noted]:

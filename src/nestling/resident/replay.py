@@ -12,7 +12,7 @@ from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport, learn_notes
 from nestling.resident.history import living, walk_back
-from nestling.resident.records import ROLLBACK, Entry
+from nestling.resident.records import ROLLBACK, Entry, History
 from nestling.resident.sleep import Plan, Sleep
 from nestling.resident.store import MemoryFolder, SnapshotDamaged
 
@@ -64,7 +64,7 @@ def replay(
 def state_at(
     bundle: ModelBundle,
     folder: MemoryFolder,
-    entries: Sequence[Entry],
+    history: History,
     version: int,
     *,
     before: int | None = None,
@@ -72,18 +72,14 @@ def state_at(
     """The state at a version: from the nearest snapshot on that is whole, the rest replayed.
 
     Args:
-        entries: the whole journal of the folder, written with this model.
+        history: of the folder, written with this model.
         before: use no snapshot of this version or a later one.
     """
-    counted = living(entries, version)
-    snapshots = {
-        head.entry: head
-        for head in folder.journal.versions()
-        if before is None or head.entry < before
-    }
+    counted = living(history.entries, version)
     device, later = bundle.model.embedding.weight.device, 0
-    for entry in walk_back(entries, version):
-        if head := snapshots.get(entry.id):
+    for entry in walk_back(history.entries, version):
+        head = history.snapshots.get(entry.id)
+        if head is not None and (before is None or entry.id < before):
             with suppress(SnapshotDamaged, StateMismatch):
                 state = folder.read_snapshot(
                     head, bundle.model_hash, device, like=bundle.model.new_state(1)

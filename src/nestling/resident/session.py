@@ -10,7 +10,7 @@ memory state or not at all. Only who asks for it has the texts of the journal se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from nestling.memory.state import MemoryState
@@ -21,6 +21,7 @@ from nestling.resident.history import latest_notes, living
 from nestling.resident.journal import JournalError
 from nestling.resident.provenance import sources_of
 from nestling.resident.records import SPOKEN, Head
+from nestling.resident.replay import state_at
 from nestling.resident.reports import Answer, Compared, Learned, Why
 from nestling.resident.search import find_texts
 from nestling.resident.sleep import (
@@ -65,8 +66,7 @@ class Resident(VersionedMemory):
         """
         start = time.perf_counter()
         roles = [role] * len(texts) if isinstance(role, str) else list(role)
-        if unknown := sorted(set(roles) - set(SPOKEN)):
-            raise ValueError(f"a role is one of {SPOKEN}, got {unknown}")
+        self._check_roles(roles)
         for text in texts:
             self.check_text(text)
         if not texts:
@@ -100,6 +100,7 @@ class Resident(VersionedMemory):
 
     def learn_restated(self, told: Sequence[tuple[str, str, tuple[Note, ...]]]) -> list[Learned]:
         """Learn turns that were restated before: (role, text, notes), all or nothing."""
+        self._check_roles(role for role, _, _ in told)
         return self._commit(told, 0.0) if told else []
 
     def temporary(self) -> Temporary:
@@ -176,12 +177,11 @@ class Resident(VersionedMemory):
             ValueError: as `ask` does.
         """
         answer = self.ask(question, keep=False) if isinstance(question, str) else question
-        with self._lock, self._folder.lease():
-            _, state = self._load()
-            entries = self._folder.journal.entries()
-            return sources_of(
-                self.bundle, self._folder, entries, state, answer, among=among, progress=progress
-            )
+        history = self._history()
+        state = state_at(self.bundle, self._folder, history, history.head.entry)
+        return sources_of(
+            self.bundle, self._folder, history, state, answer, among=among, progress=progress
+        )
 
     def _keys(self, questions: Sequence[str]) -> list[str]:
         """What is asked, in canonical form."""
@@ -298,6 +298,10 @@ class Resident(VersionedMemory):
             _, state = self._load()
             journal = self._folder.journal
             return strengths(self.bundle, state, self.notes(), journal.recalls())
+
+    def _check_roles(self, roles: Iterable[str]) -> None:
+        if unknown := sorted(set(roles) - set(SPOKEN)):
+            raise ValueError(f"a role is one of {SPOKEN}, got {unknown}")
 
     def check_text(self, text: str, *, whole: bool = False) -> None:
         """Raise ValueError for a text that cannot be learned or (`whole`) asked."""

@@ -14,7 +14,7 @@ from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, without
 from nestling.resident.journal import JournalError
 from nestling.resident.opened import OpenMemory
-from nestling.resident.records import ROLLBACK, SPOKEN, Entry, Head
+from nestling.resident.records import ROLLBACK, SPOKEN, Entry, History
 from nestling.resident.replay import replay, state_at
 from nestling.resident.reports import (
     Changed,
@@ -66,8 +66,8 @@ class VersionedMemory(OpenMemory):
         start = time.perf_counter()
         self._check_open()
         journal = self._folder.journal
-        self._check_model(journal.standing()[1])
-        entries = journal.entries()
+        history = self._history()
+        entries = history.entries
         gone = places_of(entries, item)
         if gone is None:
             what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
@@ -76,7 +76,8 @@ class VersionedMemory(OpenMemory):
                 "shows what there is"
             )
         left = without(entries, gone)
-        state = state_at(self.bundle, self._folder, left, len(left), before=min(gone))
+        changed_history = replace(history, entries=left)
+        state = state_at(self.bundle, self._folder, changed_history, len(left), before=min(gone))
         snapshot, sha256 = self._snapshot_of(state, living(left))
         changed = [new for new, old in zip(left, entries, strict=True) if new != old]
         known = {note.key for entry in left for note in entry.notes}
@@ -101,11 +102,12 @@ class VersionedMemory(OpenMemory):
         """
         start = time.perf_counter()
         with self._lock, self._folder.lease():
-            head, entries = self._at(version)
+            history = self._history(version)
+            head = history.head
             if version == head.entry:
                 raise ValueError(f"the memory '{self.name}' is at version {version} already")
-            state = state_at(self.bundle, self._folder, entries, version)
-            snapshot, sha256 = self._snapshot_of(state, living(entries, version))
+            state = state_at(self.bundle, self._folder, history, version)
+            snapshot, sha256 = self._snapshot_of(state, living(history.entries, version))
             new = self._folder.journal.append(
                 [(ROLLBACK, str(version), ())], snapshot=snapshot, sha256=sha256
             )
@@ -120,8 +122,7 @@ class VersionedMemory(OpenMemory):
         Raises:
             ValueError: there is no such version.
         """
-        with self._lock, self._folder.lease():
-            return state_at(self.bundle, self._folder, self._at(version)[1], version)
+        return state_at(self.bundle, self._folder, self._history(version), version)
 
     def difference(
         self, before: int, after: int | None = None, questions: Sequence[str] = ()
@@ -135,16 +136,14 @@ class VersionedMemory(OpenMemory):
         Raises:
             ValueError: there is no such version.
         """
-        with self._lock, self._folder.lease():
-            after = self._folder.journal.head().entry if after is None else after
-            _, entries = self._at(before)
-            self._at(after)
-            states = [state_at(self.bundle, self._folder, entries, v) for v in (before, after)]
+        history = self._history(*(version for version in (before, after) if version is not None))
+        after = history.head.entry if after is None else after
+        states = [state_at(self.bundle, self._folder, history, v) for v in (before, after)]
         model, dialogue = self.bundle.model, self.bundle.dialogue
         keys = {
             note.key: note.key
             for version in (before, after)
-            for entry in living(entries, version)
+            for entry in living(history.entries, version)
             for note in entry.notes
         }
         asked = restate(model, dialogue, questions, asking=True)
@@ -158,18 +157,19 @@ class VersionedMemory(OpenMemory):
         norms = change_norms(*(model.writer.deltas(state) for state in states))
         return Difference(before, after, norms, changed, len(keys))
 
-    def _at(self, version: int) -> tuple[Head, list[Entry]]:
-        """The head and the whole journal, if a version and this model belong to it."""
+    def _history(self, *versions: int) -> History:
+        """All of the journal, if this model and these versions belong to it."""
         self._check_open()
         self._folder.require()
-        head, written_with = self._folder.journal.standing()
-        self._check_model(written_with)
-        if not 0 <= version <= head.entry:
-            raise ValueError(
-                f"the memory '{self.name}' has no version {version}: it has 0 to {head.entry}; "
-                f"`nestling memory log {self.name}` shows them"
-            )
-        return head, self._folder.journal.entries()
+        history = self._folder.journal.history()
+        self._check_model(history.model_hash)
+        for version in versions:
+            if not 0 <= version <= history.head.entry:
+                raise ValueError(
+                    f"the memory '{self.name}' has no version {version}: it has 0 to "
+                    f"{history.head.entry}; `nestling memory log {self.name}` shows them"
+                )
+        return history
 
     # -- upkeep --------------------------------------------------------------------------------
 
