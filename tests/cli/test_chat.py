@@ -96,3 +96,29 @@ def test_what_cannot_be_done_is_said_and_the_talk_goes_on(chat):
     assert replies[4].startswith("(a sentence is too long")
     assert replies[5].startswith("/memory")
     assert replies[-1].startswith('"""')
+
+
+def test_what_a_temporary_session_said_is_not_explained_afterwards(chat):
+    replies = chat("/temp", "My cat is called Mia.", "What's my cat called?", "/temp", "/why")
+    assert replies[-1] == "Nothing was said yet."
+
+
+def test_undoing_in_a_temporary_session_leaves_the_memory_alone(chat):
+    replies = chat("My dog is called Pixel.", "/temp", "/undo", "/temp", "/memory")
+    assert "nothing was told in this temporary session" in replies[2]
+    assert replies[-1].startswith("my dog: Pixel")
+
+
+def test_a_turn_of_several_lines_that_does_not_end_is_not_told(chat):
+    replies = chat('"""My dog is', "called Pixel.", "/undo")
+    assert replies == ["(the turn was not finished, and not told)"]
+
+
+def test_words_are_printed_as_they_were_said(chat):
+    assert "no note under ':dog:'" in chat("/forget :dog:")[0]
+    assert "no note under '²'" in chat("/forget ²")[0]
+
+
+def test_what_is_told_before_a_question_is_noted(chat):
+    replies = chat("My dog is called Pixel. What is my dog called?")
+    assert replies == ["Noted my dog: Pixel", "Pixel"]

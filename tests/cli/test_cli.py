@@ -59,7 +59,8 @@ def test_nothing_on_stdin_is_an_error(run):
 def test_asking_prints_the_answer_alone(run):
     run("teach", "--memory", "alice", DOG)
     answers = lines(run("ask", "--memory", "alice", "--json", ASK_DOG))
-    assert set(answers[0]) == {"text", "logprob", "known", "key", "milliseconds", "found"}
+    fields = {"text", "logprob", "known", "key", "milliseconds", "found", "noted"}
+    assert set(answers[0]) == fields
     assert answers[0]["key"] == "my dog"
     assert run("ask", "--memory", "alice", ASK_DOG).stdout.strip() == answers[0]["text"]
 

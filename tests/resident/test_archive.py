@@ -239,7 +239,12 @@ def _entry(**values):
         (_slept(notes=[[1, 10**12]]), "not one that a memory made"),
         (_slept(notes=[[6, 0]]), "not one that a memory made"),
         (_slept(dreamed=10**9), "not one that a memory made"),
-        (_slept(base_turns="1"), "not one that a memory made"),
+        (_slept(base_turns="1"), "plan of sleep 4 cannot be read"),
+        (_slept(base_weight=None), "plan of sleep 4 cannot be read"),
+        (_slept(notes=[[1, 0.0]]), "plan of sleep 4 cannot be read"),
+        (_slept(notes=[[1, 0], [1, 0]]), "not one that a memory made"),
+        (_slept(consolidation={"seed": "x"}), "plan of sleep 4 cannot be read"),
+        (_rows(RECALLS, _RECALL.replace('"entry": 1', '"entry": 99')), "before it was told"),
     ],
 )
 def test_what_is_no_memory_is_refused_and_leaves_nothing(file, tmp_path, change, message):

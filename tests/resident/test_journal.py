@@ -83,7 +83,13 @@ def test_the_latest_value_of_a_key_counts(journal):
 def test_a_replay_keeps_entries_and_replaces_notes(journal):
     journal.append([("user", "1", [Note("a", "b")]), ("user", "2", [])], snapshot="x", sha256="y")
     journal.replace_snapshot(
-        snapshot="v", sha256="w", model_hash="new", notes=[(1, []), (2, [Note("c", "d")])]
+        snapshot="v",
+        sha256="w",
+        model_hash="new",
+        changed=[
+            replace(journal.entries()[0], notes=()),
+            replace(journal.entries()[1], notes=(Note("c", "d"),)),
+        ],
     )
     assert journal.standing() == (Head(2, "v", "w"), "new")
     assert [entry.notes for entry in journal.entries()] == [(), (Note("c", "d"),)]
@@ -197,7 +203,8 @@ def test_a_head_that_is_not_at_the_last_entry_is_called_damage(journal):
 
 def test_every_change_is_sealed(journal):
     journal.append([("user", "1", [Note("a", "b")]), ("user", "2", [])], **NO_SNAPSHOT)
-    journal.replace_snapshot(**NO_SNAPSHOT, model_hash="new", notes=[(2, [Note("c", "d")])])
+    changed = replace(journal.entries()[1], notes=(Note("c", "d"),))
+    journal.replace_snapshot(**NO_SNAPSHOT, model_hash="new", changed=[changed])
     journal.forget([replace(journal.entries()[0], text="", notes=())], {"c"}, **NO_SNAPSHOT)
     journal.append([("user", "3", [])], **NO_SNAPSHOT)
     assert [entry.text for entry in journal.entries()] == ["", "2", "3"]

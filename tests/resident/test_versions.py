@@ -1,12 +1,16 @@
 """Going back, comparing and clearing up: a version is what its entries give, to the bit."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.memory.consolidation import ConsolidationOptions
-from nestling.resident import Resident, SleepOptions, store
+from nestling.models.dialogue import Note, Restatement
+from nestling.resident import Resident, SleepOptions, store, versions
+from nestling.resident.archive import branch_memory
 from nestling.resident.history import living
 from nestling.resident.records import Entry
 from nestling.resident.store import MemoryBusy, MemoryFolder
@@ -152,8 +156,6 @@ def test_a_damaged_snapshot_of_before_is_replayed(alice, home, tiny_bundle):
 
 
 def test_a_difference_names_levels_and_answers(alice, monkeypatch):
-    from nestling.resident import versions
-
     answers = iter([{"my dog": None}, {"my dog": "Pixel", "my city": "Porto"}])
 
     def recall(_model, _dialogue, asked, _state):
@@ -229,3 +231,97 @@ def test_looking_back_waits_for_no_writer(alice, home, monkeypatch):
         assert alice.why("my dog?").told == 3
         with pytest.raises(MemoryBusy):
             alice.rollback(1)
+
+
+def test_any_number_of_threads_gives_the_same_bits(alice):
+    threads, states = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            alice.rollback(4) if alice.version > 4 else alice.sleep(SHORT)
+            alice.rebuild()
+            assert torch.get_num_threads() == count
+            assert alice.verify().replayed
+            alice.sleep(SHORT)
+            states.append(alice.state())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(states) == 2
+
+
+def test_a_sleep_that_small_talk_came_into_begins_anew(alice):
+    class Stop(Exception):
+        pass
+
+    def stop(done, steps):
+        if done > 11:
+            raise Stop
+
+    often = dataclasses.replace(
+        SHORT, consolidation=dataclasses.replace(SHORT.consolidation, check_every=5)
+    )
+    with pytest.raises(Stop):
+        alice.sleep(often, progress=stop)
+    alice.learn("how nice that is")
+    assert alice.sleep(often).kept
+    assert alice.verify().replayed
+
+
+def test_after_another_model_restated_it_a_memory_can_be_carried(
+    alice, home, tiny_bundle, monkeypatch
+):
+    alice.sleep(SHORT)
+    other_model = dataclasses.replace(tiny_bundle, model_hash="f" * 64)
+    kept = [Restatement((Note("my dog", "Pixel"),)), *[Restatement()] * 3]
+    monkeypatch.setattr(versions, "restate", lambda *_, **__: kept)
+    with Resident.open("alice", home, model=other_model) as later:
+        later.rebuild()
+        assert keys(later) == ["my dog"]
+        assert later.verify().replayed
+        copied = branch_memory(MemoryFolder("alice", home), "copy")
+    with Resident.open(copied.name, home, model=other_model) as copy:
+        assert keys(copy) == ["my dog"]
+        assert copy.verify().replayed
+
+
+def test_only_what_is_learned_from_is_restated_by_another_model(home, tiny_bundle):
+    options = {"learns_from": ("assistant",)}
+    with Resident.open("bob", home, model=tiny_bundle, **options) as bob:
+        bob.learn_all(["my dog = Rex", "my cat = Mia"], ["user", "assistant"])
+    other_model = dataclasses.replace(tiny_bundle, model_hash="f" * 64)
+    with Resident.open("bob", home, model=other_model, **options) as later:
+        later.rebuild()
+        assert keys(later) == ["my cat"]
+
+
+def test_what_cannot_be_asked_or_told_is_refused(alice):
+    with pytest.raises(ValueError, match="not valid Unicode"):
+        alice.difference(0, questions=["a\udcff"])
+    with pytest.raises(ValueError, match="it is 0 or more"):
+        alice.ask("my dog?", texts=-1)
+    with pytest.raises(ValueError, match="2 texts have 1 roles"):
+        alice.learn_all(["a", "b"], ["user"])
+
+
+def test_a_turn_that_tells_and_asks_does_both(alice):
+    heard = alice.hear("my horse = Fury. And my horse?")
+    assert heard.noted == (Note("my horse", "Fury."),)
+    assert heard.key == "And my horse"
+    assert alice.entries()[-1].text == "my horse = Fury."
+    before = alice.version
+    assert alice.hear("my fish = Bo. And my fish?", learn=False).noted == ()
+    assert alice.version == before
+
+
+def test_what_was_kept_before_a_stop_is_not_kept_twice(alice, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    temporary = alice.temporary()
+    temporary.hear("my horse = Fury")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MemoryFolder, "clear_snapshots", stop)
+        temporary.keep()
+    assert temporary.keep() == []
+    assert keys(alice).count("my horse") == 1
+    assert alice.version == 5

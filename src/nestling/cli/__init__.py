@@ -49,7 +49,8 @@ def _leave(code: int) -> None:
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):
             # Whoever was to read it has gone.
             code = code or 1

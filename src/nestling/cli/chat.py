@@ -41,18 +41,22 @@ def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
     from rich.console import Console
 
     # No markup: what a user says is printed as it was said.
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     with clear_errors(), open_memory(memory, home, model, create=True) as resident:
         talk = Chat(resident, console)
         for turn in _turns(console, resident.name):
             if turn in ("/bye", "/quit", "/exit"):
                 break
+            version = resident.version
             try:
                 talk.say(turn)
             except ValueError as error:
                 console.print(f"({error})")
             except KeyboardInterrupt:
-                console.print("(stopped; nothing was changed)")
+                changed = resident.version > version
+                console.print(
+                    f"(stopped; {'it was done already' if changed else 'nothing changed'})"
+                )
         talk.end()
 
 
@@ -85,6 +89,8 @@ class Chat:
         heard = (self.temporary or self.resident).hear(turn)
         self.last = heard
         if isinstance(heard, Answer):
+            for note in heard.noted:
+                self.console.print(f"Noted {note}")
             self.console.print(heard.text)
         elif not heard.notes:
             self.console.print("I'm listening. Tell me something to remember, or ask me.")
@@ -141,12 +147,12 @@ class Chat:
         if not item:
             self.console.print("Say what: /forget 3, or /forget my dog")
             return
-        done = self.resident.forget(int(item) if item.isdigit() else item)
+        done = self.resident.forget(int(item) if item.isdecimal() else item)
         self.console.print(f"Forgot {item}: turns {done.entries}, notes {done.notes}.")
         self._moved()
 
     def undo(self, _: str) -> None:
-        if self.temporary and self.temporary.told:
+        if self.temporary:
             self.temporary.undo()
             self.console.print("Forgot the last turn of this temporary session.")
             return
@@ -160,7 +166,7 @@ class Chat:
             self.console.print("From here on nothing stays; /save keeps it, /temp ends it.")
         else:
             self.end()
-            self.temporary = None
+            self.temporary = self.last = None
             self.console.print("What is told from here on stays.")
 
     def save(self, _: str) -> None:
@@ -168,7 +174,7 @@ class Chat:
             self.console.print("Everything is saved already.")
             return
         kept = self.temporary.keep()
-        self.temporary = None
+        self.temporary = self.last = None
         self.console.print(f"Kept {len(kept)} turns. What is told from here on stays.")
 
     def sleep(self, _: str) -> None:
@@ -201,14 +207,16 @@ def _turns(console: Console, name: str) -> Iterator[str]:
     """What is said, turn by turn; lines between two MULTILINE are one turn."""
     lines = _lines(console, name)
     for line in lines:
-        if not line.startswith(MULTILINE):
+        if line is None or not line.startswith(MULTILINE):
             if line:
                 yield line
             continue
         parts = [line.removeprefix(MULTILINE)]
-        while not parts[-1].endswith(MULTILINE):
+        while parts and not parts[-1].endswith(MULTILINE):
             following = next(lines, None)
             if following is None:
+                console.print("(the turn was not finished, and not told)")
+                parts = []
                 break
             parts.append(following)
         turn = "\n".join(parts).removesuffix(MULTILINE).strip()
@@ -216,8 +224,11 @@ def _turns(console: Console, name: str) -> Iterator[str]:
             yield turn
 
 
-def _lines(console: Console, name: str) -> Iterator[str]:
-    """Plain lines where stdin is no terminal; else edited ones, with the history of this chat."""
+def _lines(console: Console, name: str) -> Iterator[str | None]:
+    """Plain lines where stdin is no terminal; else edited ones, with the history of this chat.
+
+    None is a line that was cancelled.
+    """
     if not sys.stdin.isatty():
         yield from (line.strip() for line in sys.stdin)
         return
@@ -232,6 +243,7 @@ def _lines(console: Console, name: str) -> Iterator[str]:
             yield input("> ").strip()
         except KeyboardInterrupt:
             console.print()
+            yield None
         except EOFError:
             console.print()
             return

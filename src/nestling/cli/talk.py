@@ -110,8 +110,10 @@ def ask(
 ) -> None:
     """Ask a memory something and print the answer alone."""
     with clear_errors():
-        if compare + why + (no_memory or texts > 0) > 1:
-            raise ValueError("--compare, --why and --no-memory or --texts go one at a time")
+        if compare + why + no_memory > 1 or (why and texts):
+            raise ValueError(
+                "--compare, --why and --no-memory go one at a time, --why without --texts"
+            )
         with open_memory(memory, home, model, create=False) as resident:
             for question in questions:
                 if compare:

@@ -36,7 +36,9 @@ def teach_from(
     from nestling.resident.teaching.sources import find_sources
 
     check_name(memory)
-    sources, left_out = find_sources(paths, kind, sys.stdin.buffer)
+    # There is none where a service closed it.
+    stdin = None if sys.stdin is None else sys.stdin.buffer
+    sources, left_out = find_sources(paths, kind, stdin)
     if not sources:
         raise ValueError(f"there is nothing to learn from in {', '.join(paths)}{_these(left_out)}")
 

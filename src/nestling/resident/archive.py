@@ -141,6 +141,8 @@ def _unpack(
     in_order = all(entry.id == place for place, entry in enumerate(entries, start=1))
     if not in_order or manifest["entry"] != len(entries):
         raise ArchiveError(f"{path} is damaged: its entries are not in order")
+    if not all(recall.entry <= len(entries) for recall in recalls):
+        raise ArchiveError(f"{path} is damaged: something was recalled before it was told")
     _check_history(entries)
     folder = MemoryFolder(name or manifest["name"], home)
     if folder.exists():
@@ -273,7 +275,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 def _recall(values: Mapping[str, Any]) -> RecallRow:
     def made() -> RecallRow:
         margin = float(values["margin"])
-        if not math.isfinite(margin) or not 0 <= _is(values["entry"], int) < _MANY:
+        if not math.isfinite(margin) or _is(values["entry"], int) < 0:
             raise ValueError("a number is out of range")
         return RecallRow(
             _is(values["time"], str),
@@ -300,10 +302,18 @@ def _check_history(entries: Sequence[Entry]) -> None:
 def _check_plan(entry: Entry, told: set[tuple[int, int]]) -> None:
     try:
         plan = Plan.from_json(entry.text)
-        sizes = (plan.consolidation.steps, plan.consolidation.batch, plan.base_turns, plan.dreamed)
-        sound = told.issuperset(plan.notes) and all(
-            isinstance(size, int) and 0 <= size < _MANY for size in sizes
+        places = [(_is(number, int), _is(place, int)) for number, place in plan.notes]
+        chosen = plan.consolidation
+        counts = (chosen.steps, chosen.batch, chosen.check_every, plan.dreamed, plan.base_turns)
+        weights = (chosen.rate, chosen.sure, plan.dream_weight, plan.base_weight)
+        sound = (
+            told.issuperset(places)
+            and len(set(places)) == len(places)
+            and all(0 <= _is(count, int) < _MANY for count in counts)
+            and all(0 <= float(_is(weight, (int, float))) < _MANY for weight in weights)
+            and abs(_is(chosen.seed, int)) < _MANY
         )
+        _is(plan.level, str)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"the plan of sleep {entry.id} cannot be read: {error}") from error
     if not sound:
@@ -317,9 +327,11 @@ def _made(make: Callable[[], T], name: str) -> T:
         raise ArchiveError(f"a row of {name} is not as it should be: {error}") from error
 
 
-def _is(value: Any, kind: type[T]) -> T:
+def _is(value: Any, kind: type[T] | tuple[type[T], ...]) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no {kind.__name__}")
+        raise ValueError(
+            f"{value!r} is no {'number' if isinstance(kind, tuple) else kind.__name__}"
+        )
     if isinstance(value, str):
         value.encode()
     return value

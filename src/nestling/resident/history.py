@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from nestling.models.dialogue import Note
 from nestling.resident.records import ROLLBACK, SPOKEN, Entry, latest_notes
 from nestling.resident.sleep import Plan
 
@@ -74,3 +75,16 @@ def without(entries: Sequence[Entry], gone: Mapping[int, Collection[int]]) -> li
         else:
             left.append(entry)
     return left
+
+
+def with_notes(entries: Sequence[Entry], notes: Mapping[int, tuple[Note, ...]]) -> list[Entry]:
+    """The journal with other notes of some entries; sleeps rehearse those that are still there."""
+    new = [replace(entry, notes=notes.get(entry.id, entry.notes)) for entry in entries]
+    there = {(entry.id, place) for entry in new for place in range(len(entry.notes))}
+    for at, entry in enumerate(new):
+        if entry.role == "sleep":
+            plan = Plan.from_json(entry.text)
+            kept = tuple(place for place in plan.notes if place in there)
+            if kept != plan.notes:
+                new[at] = replace(entry, text=replace(plan, notes=kept).to_json())
+    return new

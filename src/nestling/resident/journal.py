@@ -263,23 +263,20 @@ class Journal:
         snapshot: str | None,
         sha256: str | None,
         model_hash: str,
-        notes: Sequence[tuple[int, Sequence[Note]]] = (),
+        changed: Sequence[Entry] = (),
     ) -> Head:
         """Give the head another snapshot of the same entries (a replay), in one transaction.
 
         Those of earlier versions are let go.
 
         Args:
-            notes: (entry id, notes) of entries that another model restated.
+            changed: entries that another model restated, and sleeps whose notes it did not make.
         """
         with self._open() as db, _transaction(db):
             db.execute("UPDATE meta SET value = ? WHERE key = 'model_hash'", (model_hash,))
             db.execute(_VERSIONS)
             db.execute("DELETE FROM versions")
-            db.executemany(
-                "UPDATE entries SET notes = ? WHERE id = ?",
-                [(_notes_to(some), entry) for entry, some in notes],
-            )
+            _put(db, changed)
             _seal(db)
             entry = db.execute("SELECT entry FROM head").fetchone()[0]
             return _move_head(db, Head(entry, snapshot, sha256))
@@ -303,10 +300,7 @@ class Journal:
             db.execute(_RECALLS)
             db.execute(_VERSIONS)
             db.execute("DELETE FROM versions WHERE entry >= ?", (first,))
-            db.executemany(
-                "UPDATE entries SET role = ?, text = ?, notes = ? WHERE id = ?",
-                [(entry.role, entry.text, _notes_to(entry.notes), entry.id) for entry in changed],
-            )
+            _put(db, changed)
             recalled = {row[0] for row in db.execute("SELECT DISTINCT key FROM recalls")}
             db.executemany(
                 "DELETE FROM recalls WHERE key = ?", [(key,) for key in recalled.difference(known)]
@@ -404,6 +398,13 @@ def _transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[No
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def _put(db: sqlite3.Connection, changed: Iterable[Entry]) -> None:
+    db.executemany(
+        "UPDATE entries SET role = ?, text = ?, notes = ? WHERE id = ?",
+        [(entry.role, entry.text, _notes_to(entry.notes), entry.id) for entry in changed],
+    )
 
 
 def _move_head(db: sqlite3.Connection, head: Head) -> Head:

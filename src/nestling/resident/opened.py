@@ -25,6 +25,14 @@ class OtherModel(StoreError):
     """The memory was written with another model."""
 
 
+def check_unicode(text: str) -> None:
+    """Raise ValueError for a text that cannot be written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds characters that are not valid Unicode") from None
+
+
 class OpenMemory:
     """A memory that is open, any number of times and in any process.
 

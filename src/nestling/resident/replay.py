@@ -11,12 +11,14 @@ from nestling.memory.storage import StateMismatch
 from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport, learn_notes
+from nestling.resident.exact import one_thread
 from nestling.resident.history import living, walk_back
 from nestling.resident.records import ROLLBACK, Entry, History
 from nestling.resident.sleep import Plan, Sleep
 from nestling.resident.store import MemoryFolder, SnapshotDamaged
 
 
+@one_thread()
 def write_notes(
     bundle: ModelBundle, notes: Sequence[Note], state: MemoryState
 ) -> tuple[MemoryState, list[WriteReport]]:

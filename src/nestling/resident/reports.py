@@ -24,7 +24,7 @@ class Answer:
     """`key` is what was taken to be asked; `text` is "I don't know." where `known` is False.
 
     `found` are the texts of the journal that were read for it, the best first; none where the
-    weights answered alone.
+    weights answered alone. `noted` is what the turn told besides.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Answer:
     key: str
     milliseconds: float
     found: tuple[str, ...] = ()
+    noted: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,14 @@ _COMMON = frozenset(
 def find_texts(entries: Sequence[Entry], question: str, limit: int = 3) -> list[Entry]:
     """The entries whose texts share words with a question (BM25), the best first.
 
+    What others than the user said is not among them, unless it was learned.
+
     Args:
         entries: those that count (see `history.living`).
         limit: so many at the most.
     """
     words = [word for word in re.findall(r"\w+", question.lower()) if word not in _COMMON]
-    texts = [entry for entry in entries if entry.role in SPOKEN and entry.text]
+    texts = [e for e in entries if e.text and (e.role == "user" or (e.role in SPOKEN and e.notes))]
     if not words or not texts:
         return []
     with closing(sqlite3.connect(":memory:")) as db:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from nestling.memory.state import MemoryState
-from nestling.models.dialogue import Note, Restatement
+from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, learn_notes, recall, restate, sentences
 from nestling.resident.history import latest_notes, living
 from nestling.resident.journal import JournalError
+from nestling.resident.opened import check_unicode
 from nestling.resident.provenance import sources_of
 from nestling.resident.records import SPOKEN, Head
 from nestling.resident.replay import state_at
@@ -67,6 +69,8 @@ class Resident(VersionedMemory):
         start = time.perf_counter()
         roles = [role] * len(texts) if isinstance(role, str) else list(role)
         self._check_roles(roles)
+        if len(roles) != len(texts):
+            raise ValueError(f"{len(texts)} texts have {len(roles)} roles; give one for each")
         for text in texts:
             self.check_text(text)
         if not texts:
@@ -83,6 +87,9 @@ class Resident(VersionedMemory):
     def hear(self, text: str, *, learn: bool = True) -> Learned | Answer:
         """Answer a turn that asks and learn any other; the model decides which it is.
 
+        Of a turn that tells something and asks at its end, the one is learned and the other is
+        answered.
+
         Args:
             learn: False neither writes nor keeps a telling, nor that something was asked.
 
@@ -90,13 +97,16 @@ class Resident(VersionedMemory):
             ValueError: as `learn` does.
         """
         start = time.perf_counter()
-        restated = self.heard(text)
-        if restated.asked is not None:
-            return self.recalled([restated.asked], start, self._now(), keep=learn)[0]
+        told, notes, asked = self.heard(text)
         spent = 1000 * (time.perf_counter() - start)
-        if not learn:
-            return Learned(text, (), (), spent)
-        return self._commit([("user", text, restated.notes)], spent)[0]
+        if asked is None:
+            if not learn:
+                return Learned(text, (), (), spent)
+            return self._commit([("user", told, notes)], spent)[0]
+        if learn and notes:
+            self._commit([("user", told, notes)], spent)
+        answer = self.recalled([asked], start, self._now(), keep=learn)[0]
+        return replace(answer, noted=notes) if learn else answer
 
     def learn_restated(self, told: Sequence[tuple[str, str, tuple[Note, ...]]]) -> list[Learned]:
         """Learn turns that were restated before: (role, text, notes), all or nothing."""
@@ -107,12 +117,15 @@ class Resident(VersionedMemory):
         """A session in a copy of this memory, of which nothing stays unless it is kept."""
         return Temporary(self)
 
-    def heard(self, text: str) -> Restatement:
-        """What the model makes of a turn: notes, or what is asked. Nothing is written."""
+    def heard(self, text: str) -> tuple[str, tuple[Note, ...], str | None]:
+        """What a turn tells, the notes of that, and the key of what it asks; nothing is written."""
         self.check_text(text)
         model, dialogue = self.bundle.model, self.bundle.dialogue
-        last = restate(model, dialogue, sentences(text)[-1:])[0]
-        return last if last.asked else restate(model, dialogue, [text], asking=False)[0]
+        *before, last = sentences(text)
+        asked = restate(model, dialogue, [last])[0].asked
+        told = text if asked is None else " ".join(before)
+        notes = restate(model, dialogue, [told], asking=False)[0].notes if told else ()
+        return told, notes, asked
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -131,12 +144,14 @@ class Resident(VersionedMemory):
             ValueError: the question is empty or too long, or the memory cannot be read.
         """
         start = time.perf_counter()
+        if texts < 0:
+            raise ValueError(f"texts is {texts}: it is 0 or more")
         if not texts:
             return self.ask_all([question], memory, keep=keep)[0]
         key = self._keys([question])[0]
         found, state = self._read_texts(question, self._now()[1] if memory else None, texts)
         answer = self.recalled([key], start, (Head(), state), keep=False)[0]
-        return Answer(**{**vars(answer), "found": found})
+        return replace(answer, found=found)
 
     def ask_all(
         self, questions: Sequence[str], memory: bool = True, *, keep: bool = True
@@ -271,7 +286,8 @@ class Resident(VersionedMemory):
             journal = self._folder.journal
             entries = living(journal.entries())
             last = max((entry.id for entry in entries if entry.role == "sleep"), default=0)
-            key = f"{head.sha256} {self.bundle.model_hash} {options}"
+            # What is small talk to the state is rehearsed all the same.
+            key = f"{head.entry} {head.sha256} {self.bundle.model_hash} {options}"
             begun = self._folder.read_sleep(key)
             plan, new, report, known = Sleep(self.bundle, state, entries).decide(
                 latest_notes(entries),
@@ -308,10 +324,7 @@ class Resident(VersionedMemory):
         self._check_open()
         if not text.strip():
             raise ValueError("the text is empty; say something to be learned or answered")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("the text holds characters that are not valid Unicode") from None
+        check_unicode(text)
         allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
         pieces = [text] if whole else sentences(text)
         tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)

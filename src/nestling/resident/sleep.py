@@ -26,6 +26,7 @@ from nestling.models.rehearsal import (
     restating_lessons,
     unknown_lessons,
 )
+from nestling.resident.exact import one_thread
 from nestling.resident.records import Entry, Noted, Recalled
 
 ROUNDS = 3
@@ -200,6 +201,7 @@ class Sleep:
             model.writer, self.state, plan.level, model.pair_loss, lessons, plan.consolidation
         )
 
+    @one_thread()
     def run(self, plan: Plan) -> MemoryState:
         """The state after the plan."""
         consolidation = self.consolidation(plan)
@@ -207,6 +209,7 @@ class Sleep:
             pass
         return consolidation.result()
 
+    @one_thread()
     def decide(
         self,
         notes: Sequence[Noted],

@@ -373,7 +373,7 @@ class MemoryFolder:
         """Remove the snapshots that the journal has let go of; returns those that could not be."""
         kept = {head.snapshot for head in (self.journal.head(), *self.journal.versions())}
         left = []
-        for path in self.snapshots.iterdir():
+        for path in self.snapshots.iterdir() if self.snapshots.is_dir() else ():
             if path.name not in kept:
                 try:
                     path.unlink()

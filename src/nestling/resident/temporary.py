@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nestling.models.dialogue import Note
@@ -33,18 +34,18 @@ class Temporary:
             ValueError: the text is empty or too long.
         """
         start = time.perf_counter()
-        restated = self.resident.heard(text)
-        if restated.asked is not None:
-            standing = Head(), self.state
-            return self.resident.recalled([restated.asked], start, standing, keep=False)[0]
+        told, notes, asked = self.resident.heard(text)
         spent = 1000 * (time.perf_counter() - start)
-        before = self.state
-        state, reports = write_notes(self.resident.bundle, restated.notes, before)
-        if restated.notes:
-            self.resident.guard.check(self.resident.canaries, before, state)
+        state, reports = write_notes(self.resident.bundle, notes, self.state)
+        if notes:
+            self.resident.guard.check(self.resident.canaries, self.state, state)
+        if notes or asked is None:
+            self.told.append(("user", told, notes))
         self.state = state
-        self.told.append(("user", text, restated.notes))
-        return Learned(text, restated.notes, tuple(reports), spent)
+        if asked is None:
+            return Learned(told, notes, tuple(reports), spent)
+        answer = self.resident.recalled([asked], start, (Head(), state), keep=False)[0]
+        return replace(answer, noted=notes)
 
     def notes(self) -> list[Note]:
         """What was noted here and would be kept."""
@@ -72,7 +73,12 @@ class Temporary:
         Raises:
             ValueError: the memory cannot be written, or the write is refused; nothing is lost here.
         """
-        learned = self.resident.learn_restated(self.told)
-        self.told = []
+        version = self.resident.version
+        try:
+            learned = self.resident.learn_restated(self.told)
+        finally:
+            # Whatever stopped it: what stands in the journal must not be told again.
+            if self.resident.version > version:
+                self.told = []
         self.follow()
         return learned

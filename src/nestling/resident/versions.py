@@ -11,9 +11,9 @@ import torch
 
 from nestling.memory.state import MemoryState
 from nestling.models.restate import change_norms, recall, restate
-from nestling.resident.history import living, places_of, without
+from nestling.resident.history import living, places_of, with_notes, without
 from nestling.resident.journal import JournalError
-from nestling.resident.opened import OpenMemory
+from nestling.resident.opened import OpenMemory, check_unicode
 from nestling.resident.records import ROLLBACK, SPOKEN, Entry, History
 from nestling.resident.replay import replay, state_at
 from nestling.resident.reports import (
@@ -146,6 +146,8 @@ class VersionedMemory(OpenMemory):
             for entry in living(history.entries, version)
             for note in entry.notes
         }
+        for question in questions:
+            check_unicode(question)
         asked = restate(model, dialogue, questions, asking=True)
         keys |= {q: some.asked or "" for q, some in zip(questions, asked, strict=True)}
         answers = [recall(model, dialogue, list(keys.values()), state) for state in states]
@@ -178,7 +180,8 @@ class VersionedMemory(OpenMemory):
 
         With the model that wrote the memory, the notes on record are learned again, in order, with
         every sleep between them, and give the same state. Another model first restates every text
-        itself, and its notes take the place of the old ones; the texts stay.
+        that is learned from, and its notes take the place of the old ones; the texts stay, and a
+        sleep rehearses what is left of its notes.
         """
         self._check_open()
         start = time.perf_counter()
@@ -191,27 +194,26 @@ class VersionedMemory(OpenMemory):
             journal = self._folder.journal
             _, written_with = journal.standing()
             entries = journal.entries()
-            changed = []
+            before = entries
             if written_with != model_hash:
-                told = [e for e in entries if e.text and (e.role == "user" or e.notes)]
+                told = [e for e in entries if e.text and (e.role in self.learns_from or e.notes)]
+                told = [entry for entry in told if entry.role in SPOKEN]
                 restated = restate(model, dialogue, [entry.text for entry in told], asking=False)
-                changed = [
-                    (entry.id, some.notes) for entry, some in zip(told, restated, strict=True)
-                ]
-                new_notes = dict(changed)
-                entries = [
-                    replace(entry, notes=new_notes.get(entry.id, entry.notes)) for entry in entries
-                ]
+                notes = {e.id: some.notes for e, some in zip(told, restated, strict=True)}
+                entries = with_notes(entries, notes)
             counted = living(entries)
             state = replay(self.bundle, counted)
             snapshot, sha256 = self._snapshot_of(state, counted)
             journal.replace_snapshot(
-                snapshot=snapshot, sha256=sha256, model_hash=model_hash, notes=changed
+                snapshot=snapshot,
+                sha256=sha256,
+                model_hash=model_hash,
+                changed=[new for new, old in zip(entries, before, strict=True) if new != old],
             )
             self._state = (sha256, state)
             self._folder.clear_snapshots()
-        notes = sum(len(entry.notes) for entry in counted)
-        return Rebuilt(len(entries), notes, 1000 * (time.perf_counter() - start))
+        made = sum(len(entry.notes) for entry in counted)
+        return Rebuilt(len(entries), made, 1000 * (time.perf_counter() - start))
 
     def verify(self) -> Verified:
         """Look whether the journal and the snapshots are whole, and the state what they give.

@@ -182,7 +182,10 @@ class _Run:
     # -- telling -------------------------------------------------------------------------------
 
     def _tell(self, items: Sequence[_Item]) -> None:
-        """Commit the texts of turns; those that this memory refuses are skipped."""
+        """Commit the texts of turns; those that cannot be learned are skipped.
+
+        A guard that refuses a write ends the run: the memory needs its user.
+        """
         texts = [text for item in items for text in item.texts]
         if texts:
             for item in items:
