@@ -27,7 +27,7 @@ from nestling.evaluation.continual.streams import (
 )
 from nestling.evaluation.continual.tables import _stream_table
 from nestling.training.night import NightOptions
-from nestling.training.passages import passages_of
+from nestling.training.passages import losses_of, passages_of
 
 torch.set_num_threads(1)
 
@@ -136,6 +136,20 @@ def test_how_sure_an_adapter_is_does_not_depend_on_what_is_read_beside(asked, mo
     passages = passages_of([([5, 6, 7, 8, 9][:length], 2) for length in (3, 5, 4, 5, 3)])
     alone = torch.cat([learner._doubts(passages[i : i + 1], asked) for i in range(5)])
     torch.testing.assert_close(learner._doubts(passages, asked), alone)
+
+
+def test_the_adapter_to_which_the_beginning_is_likeliest_answers():
+    needed("lora")
+    learner = LoRAPerTask(COURSE.model(VOCABULARY, 0).eval(), make_stream("text"), rate=3e-2)
+    for step in (1, 2):
+        for _ in range(60):
+            learner.learn(walks(step, 8))
+        learner.end_task()
+    for task, step in enumerate((1, 2)):
+        passages = walks(step, 6, given=4)
+        whole = learner.scores(passages, ())
+        learner._set(learner.adapters[task])
+        torch.testing.assert_close(whole, losses_of(learner.model, passages))
 
 
 def test_a_class_that_is_learned_is_known():

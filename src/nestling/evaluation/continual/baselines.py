@@ -98,8 +98,9 @@ class ElasticWeights(FineTuning):
 class LoRAPerTask(Fixed):
     """A new adapter of `peft` for every task; a passage is answered by the surest, or by none.
 
-    Sure is the one whose predictions of what is asked have the least entropy. Tasks end where they
-    end: this method is told.
+    Sure is the one to which the beginning of a passage, which is given, is likeliest. Where a class
+    is asked, and where nothing is given, it is the one whose predictions of what is asked have the
+    least entropy. Tasks end where they end: this method is told.
     """
 
     def __init__(self, model: Hope, stream: Stream, rate: float, seed: int = 0) -> None:
@@ -142,15 +143,19 @@ class LoRAPerTask(Fixed):
 
     @torch.no_grad()
     def _doubts(self, passages: Passages, classes: Sequence[int]) -> Tensor:
-        """The mean entropy, in nats, of what is predicted where something is asked: [N]."""
+        """How unsure the present adapter is of each passage, in nats: [N]."""
         found = []
         for start in range(0, len(passages), TOGETHER):
             some = passages[start : start + TOGETHER]
-            logits = self.model(some.ids).logits[some.asked]
-            logprobs = (logits[:, list(classes)] if classes else logits).log_softmax(-1)
-            entropies = torch.zeros(some.asked.shape)
-            entropies[some.asked] = -(logprobs.exp() * logprobs).sum(-1)
-            found.append(entropies.sum(1) / some.asked.sum(1))
+            logits = self.model(some.ids).logits
+            logprobs = (logits[..., list(classes)] if classes else logits).log_softmax(-1)
+            entropies = -(logprobs.exp() * logprobs).sum(-1)
+            doubts = _mean_where(entropies, some.asked)
+            if not classes:
+                losses = -logprobs[:, :-1].gather(-1, some.ids[:, 1:, None])[..., 0]
+                given = some.asked.int().cumsum(1)[:, :-1] == 0
+                doubts = torch.where(given.any(1), _mean_where(losses, given), doubts)
+            found.append(doubts)
         return torch.cat(found)
 
     def _begin(self) -> None:
@@ -168,6 +173,11 @@ class LoRAPerTask(Fixed):
         for name, weight in self.model.named_parameters():
             if name in adapter:
                 weight.copy_(adapter[name])
+
+
+def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of each row [N, T] where the mask is true; 0 where it never is."""
+    return (values * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
 class InContext(Fixed):
