@@ -281,6 +281,15 @@ def test_clear_context_empties_the_context_and_keeps_the_memories(model):
     assert bool(state["context.last.hidden"].any())
 
 
+def test_states_are_equal_to_the_bit_or_not_at_all(small):
+    assert small.equals(small.fork())
+    one_more = small["memory.delta"].clone()
+    one_more[0, 0, 0] = torch.nextafter(one_more[0, 0, 0], torch.tensor(10.0))
+    assert not small.equals(small.replace({"memory.delta": one_more}))
+    assert not small.equals(MemoryState(dict(reversed(list(small.items())))))
+    assert not small.equals(MemoryState({"memory.delta": small["memory.delta"]}))
+
+
 def test_scope_shortens_names(small):
     assert set(small.scope("context.")) == {"window", "count"}
 

@@ -2,7 +2,6 @@
 
 import shutil
 
-import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,11 +14,13 @@ from hypothesis.stateful import (
 )
 
 from nestling.memory.consolidation import ConsolidationOptions
+from nestling.memory.state import MemoryState
 from nestling.models.dialogue import Note
 from nestling.resident import Resident, SleepOptions
 from nestling.resident.archive import branch_memory, export_memory, import_memory
 from nestling.resident.store import MemoryFolder, list_memories
 
+same = MemoryState.equals
 SHORT = SleepOptions(base_bound=10.0, consolidation=ConsolidationOptions(steps=4, rate=0.03))
 KEYS = st.sampled_from(["my dog", "my cat", "my city", "Ana's boat"])
 VALUES = st.sampled_from(["Pixel", "Rex", "Mia", "Porto", "Fury"])
@@ -179,10 +180,6 @@ class Memories(RuleBasedStateMachine):
             resident = self.open(name)
             assert resident.verify().replayed
             assert resident.version == len(journal.made)
-
-
-def same(one, other):
-    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_memories_hold_what_a_dictionary_would(tiny_bundle, tmp_path):

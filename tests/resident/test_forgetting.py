@@ -4,14 +4,15 @@ import dataclasses
 import sqlite3
 
 import pytest
-import torch
 
 from nestling.memory.consolidation import ConsolidationOptions
+from nestling.memory.state import MemoryState
 from nestling.resident import Resident, SleepOptions, journal
 from nestling.resident.journal import JournalError
 from nestling.resident.sleep import Plan
 from nestling.resident.store import SLEEP, MemoryFolder
 
+same = MemoryState.equals
 pytestmark = pytest.mark.usefixtures("plain_turns")
 
 TOLD = ["my dog = Pixel", "how nice zanzibar", "my city = Porto; my cat = Mia", "my boat = Nina"]
@@ -29,10 +30,6 @@ def other(home, tiny_bundle, told):
     with Resident.open("other", home, model=tiny_bundle) as resident:
         resident.learn_all(told)
         return resident.state()
-
-
-def same(one, other):
-    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def found(home, *words):

@@ -1,15 +1,12 @@
 """Whose words are learned, which writes are refused, and what leaves nothing behind."""
 
 import pytest
-import torch
 
+from nestling.memory.state import MemoryState
 from nestling.resident import Guard, Resident, WriteRefused, guard
 
+same = MemoryState.equals
 pytestmark = pytest.mark.usefixtures("plain_turns")
-
-
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.memory.consolidation import ConsolidationOptions
+from nestling.memory.state import MemoryState
 from nestling.models.dialogue import Note, Restatement
 from nestling.resident import Resident, SleepOptions, store, versions
 from nestling.resident.archive import branch_memory
@@ -15,6 +16,7 @@ from nestling.resident.history import living
 from nestling.resident.records import Entry
 from nestling.resident.store import MemoryBusy, MemoryFolder
 
+same = MemoryState.equals
 pytestmark = pytest.mark.usefixtures("plain_turns")
 
 TOLD = ["my dog = Pixel", "how nice zanzibar", "my city = Porto; my cat = Mia", "my boat = Nina"]
@@ -27,10 +29,6 @@ def alice(home, tiny_bundle):
         for text in TOLD:
             resident.learn(text)
         yield resident
-
-
-def same(one, other):
-    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def other(home, tiny_bundle, told):

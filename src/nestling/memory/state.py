@@ -88,6 +88,10 @@ class MemoryState(Mapping[str, Tensor]):
             raise ValueError(f"the state has no leaf {sorted(unknown)}")
         return MemoryState({**self._leaves, **leaves})
 
+    def equals(self, other: MemoryState) -> bool:
+        """Whether both have the same leaves, in the same order and to the bit."""
+        return list(self) == list(other) and all(torch.equal(self[n], other[n]) for n in self)
+
     def _map(self, function: Callable[[Tensor], Tensor]) -> MemoryState:
         return MemoryState({name: function(leaf) for name, leaf in self._leaves.items()})
 

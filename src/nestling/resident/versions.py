@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import torch
-
 from nestling.memory.state import MemoryState
 from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, with_notes, without
@@ -234,9 +232,8 @@ class VersionedMemory(OpenMemory):
                 with suppress(SnapshotDamaged):
                     self._folder.snapshot_bytes(head)
                     whole += 1
-        same = list(again) == list(state) and all(torch.equal(again[n], state[n]) for n in state)
         spent = 1000 * (time.perf_counter() - start)
-        return Verified(len(entries), same, whole, len(kept), spent)
+        return Verified(len(entries), again.equals(state), whole, len(kept), spent)
 
     def collect(self, *, only_now: bool = False) -> Collected:
         """Clear up: remove what nothing needs any more, and what a killed process left.

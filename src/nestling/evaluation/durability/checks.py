@@ -24,10 +24,12 @@ from pathlib import Path
 
 from nestling.evaluation.durability.book import Book, Lines, Operation, after, fit, lines_of
 from nestling.evaluation.durability.operations import SLEEP, Place, Texts, found_in
+from nestling.memory.storage import StateFileError
 from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident
 from nestling.resident.archive import branch_memory, export_memory, import_memory
-from nestling.resident.store import list_memories
+from nestling.resident.journal import JournalError
+from nestling.resident.store import StoreError, list_memories
 
 VIOLATIONS = (
     "errors",
@@ -39,6 +41,8 @@ VIOLATIONS = (
     "leftovers",
     "stuck",
 )
+# What a call may raise: errors of nestling's own, each a sentence.
+NAMED = (StoreError, JournalError, StateFileError)
 _WORD = re.compile(r"\b[A-Z][a-z]{9}\b")
 
 

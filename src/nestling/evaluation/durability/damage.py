@@ -18,27 +18,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from nestling.evaluation.durability.book import Book, fit, lines_of
+from nestling.evaluation.durability.checks import NAMED
 from nestling.evaluation.durability.operations import SLEEP, Place, do
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.state import MemoryState
-from nestling.memory.storage import StateFileError
 from nestling.models.bundle import ModelBundle
 from nestling.resident import Resident
 from nestling.resident.archive import export_memory, import_memory
-from nestling.resident.journal import JournalError
 from nestling.resident.records import Entry
 from nestling.resident.replay import replay
 from nestling.resident.store import SLEEP as SLEEP_FILE
-from nestling.resident.store import StoreError
 
 if TYPE_CHECKING:
     from nestling.evaluation.durability.faults import Scene
 
-_NAMED = (StoreError, JournalError, StateFileError)
 NAME, LOG = "ada", "journal.sqlite3-wal"
 PLACES = ("journal", "log of the journal", "snapshot", "unfinished sleep", "lock", "archive")
 Damage = Callable[[random.Random, bytes], bytes | None]
@@ -258,7 +253,7 @@ def _look_at_memory(
         look["older"] = True
     if found is not None and not fit(book.memories[NAME], lines_of(found)):
         look["wrong"].append("the journal said something else")
-    if found_state is not None and not _same(found_state, known[id(book)]):
+    if found_state is not None and not found_state.equals(known[id(book)]):
         look["wrong"].append("the state was another")
     whole = _called(look, "verify", verified)
     if whole is False:
@@ -281,7 +276,7 @@ def _mend(place: Place, bundle: ModelBundle, file: str, scene: Scene, look: dict
         try:
             with Resident.open(NAME, place.home, model=bundle, create=False) as resident:
                 resident.rebuild()
-                if not _same(resident.state(), _state(scene.place, bundle, scene.book)):
+                if not resident.state().equals(_state(scene.place, bundle, scene.book)):
                     look["wrong"].append("a rebuild gave another state")
                 resident.sleep(SLEEP)
                 if not resident.verify().replayed:
@@ -308,7 +303,7 @@ def _called(look: dict[str, Any], name: str, call: Callable[[], Any]) -> Any:
     """What a call gives; None where it raised."""
     try:
         return call()
-    except _NAMED:
+    except NAMED:
         look["named"] = True
     except Exception as error:
         look["wrong"].append(f"{name} raised {type(error).__name__}: {error}")
@@ -329,7 +324,3 @@ def _state(place: Place, bundle: ModelBundle, book: Book) -> MemoryState:
             entries = Place(copy).folder(NAME).journal.entries()[: len(lines)]
         _STATES[key] = replay(bundle, entries)
     return _STATES[key]
-
-
-def _same(one: MemoryState, other: MemoryState) -> bool:
-    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)

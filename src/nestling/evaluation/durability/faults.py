@@ -21,17 +21,13 @@ import torch
 
 from nestling.evaluation.durability.book import Book, Operation
 from nestling.evaluation.durability.calls import CALLS, watched
-from nestling.evaluation.durability.checks import Found, check_content, check_state, words_of
+from nestling.evaluation.durability.checks import NAMED, Found, check_content, check_state, words_of
 from nestling.evaluation.durability.damage import measure_damage
 from nestling.evaluation.durability.operations import KINDS, Place, Texts, do
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
-from nestling.memory.storage import StateFileError
 from nestling.models.bundle import ModelBundle, load_bundle
-from nestling.resident.journal import JournalError
-from nestling.resident.store import StoreError
 
-NAMED = (StoreError, JournalError, StateFileError)
 OPERATIONS = ("first learn", *KINDS)
 _PAGE = 4096
 
