@@ -247,6 +247,13 @@ def test_a_history_that_no_memory_wrote_is_called_damage(journal, statement, mes
         journal.entries()
 
 
+def test_a_journal_without_a_head_is_called_damage(journal):
+    change(journal, "DELETE FROM head")
+    for read in (journal.head, journal.history, journal.snapshots):
+        with pytest.raises(JournalError, match="its head is missing"):
+            read()
+
+
 def test_a_history_is_all_of_a_journal(journal):
     journal.append([("user", "1", [])], snapshot="a", sha256="x")
     journal.append([("user", "2", [])], snapshot="a", sha256="x")

@@ -217,7 +217,7 @@ def test_a_crash_after_the_head_moved_leaves_the_new_version(alice, home, tiny_b
 
 def test_a_crash_while_a_memory_is_made_leaves_none(home, tiny_bundle, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("nestling.resident.journal._TABLES", ("CREATE TABLE broken (",))
+        patch.setattr("nestling.resident.journal_tables._TABLES", ("CREATE TABLE broken (",))
         with pytest.raises(ValueError, match="cannot be used"):
             Resident.open("alice", home, model=tiny_bundle)
     with pytest.raises(MemoryNotFound):

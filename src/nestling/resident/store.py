@@ -371,7 +371,7 @@ class MemoryFolder:
 
     def clear_snapshots(self) -> list[Path]:
         """Remove the snapshots that the journal has let go of; returns those that could not be."""
-        kept = {head.snapshot for head in (self.journal.head(), *self.journal.versions())}
+        kept = self.journal.snapshots()
         left = []
         for path in self.snapshots.iterdir() if self.snapshots.is_dir() else ():
             if path.name not in kept:
