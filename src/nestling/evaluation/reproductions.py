@@ -16,7 +16,7 @@ from nestling.evaluation import (
 )
 from nestling.evaluation.continual import benchmark, fact_methods, facts, methods
 from nestling.evaluation.rows import Row
-from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
+from nestling.evaluation.sequence_tasks import PEERS, Course, measure_tasks
 
 Measure = Callable[..., Iterator[Row]]
 """(models, seeds, run_file, progress, and data where it is needed, all by name) -> rows."""
@@ -63,10 +63,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "mad": Reproduction(
         "Mechanistic Architecture Design",
         "[L] Table 4, after Poli et al. 2024",
-        "two blocks of width 64, the base setting of each task, 1,500 steps of 32 sequences",
-        "about 5 hours of one core for 3 seeds",
+        "two blocks of width 64, the base setting of each task, 800 steps of 16 sequences",
+        "about 2.5 hours of one core for 3 seeds",
         mad.MODELS,
-        partial(measure_tasks, mad.TASKS),
+        partial(measure_tasks, mad.TASKS, course=Course(steps=800, batch=16)),
     ),
     "mqar": Reproduction(
         "Multi-query associative recall",
