@@ -4,9 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from nestling.cli import app, demo
+from nestling.cli import demo
 from nestling.cli.evaluate import _without_places
 
 DOG, ASK_DOG, SMALL_TALK = (
@@ -14,21 +13,6 @@ DOG, ASK_DOG, SMALL_TALK = (
     "What's my dog called?",
     "Lovely weather today.",
 )
-
-
-@pytest.fixture
-def run(tiny_bundle, tmp_path, monkeypatch):
-    monkeypatch.setenv("NESTLING_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NESTLING_MODEL", str(tiny_bundle.path))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments, stdin=None, code=0):
-        result = CliRunner().invoke(app, arguments, input=stdin)
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
 
 
 def lines(result):

@@ -52,7 +52,7 @@ def test_a_table_is_run_and_stands_beside_the_papers(tmp_path, monkeypatch):
     tiny = sequence_tasks.Course(
         width=16, layers=1, heads=2, steps=2, batch=2, rates=(1e-3,), asked=2
     )
-    monkeypatch.setattr(sequence_tasks, "Course", lambda: tiny)
+    monkeypatch.setattr(mad, "Course", lambda **_: tiny)
     shown = runner.invoke(
         app,
         ["reproduce", "mad", "--seeds", "1", "--only", "hope"]

@@ -3,26 +3,10 @@ import re
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from nestling.cli import app, teach_from
+from nestling.cli import teach_from
 
 DOG, SMALL_TALK = "My dog is called Pixel.", "Lovely weather today."
-
-
-@pytest.fixture
-def run(tiny_bundle, tmp_path, monkeypatch):
-    monkeypatch.setenv("NESTLING_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NESTLING_MODEL", str(tiny_bundle.path))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments, stdin=None, code=0):
-        result = CliRunner().invoke(app, arguments, input=stdin)
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
 
 
 @pytest.fixture

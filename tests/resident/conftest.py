@@ -3,7 +3,7 @@
 import pytest
 
 from nestling.models.dialogue import Note, Restatement
-from nestling.resident import session, versions
+from nestling.resident import opened, session, versions
 
 
 def notes_of(text: str) -> tuple[Note, ...]:
@@ -18,8 +18,8 @@ def plain_turns(monkeypatch: pytest.MonkeyPatch) -> None:
             return [Restatement(asked=text.strip("?")) for text in texts]
         return [Restatement(notes_of(text)) for text in texts]
 
-    monkeypatch.setattr(session, "restate", restate)
-    monkeypatch.setattr(versions, "restate", restate)
+    for layer in (opened, versions, session):
+        monkeypatch.setattr(layer, "restate", restate)
 
 
 @pytest.fixture

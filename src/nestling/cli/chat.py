@@ -88,15 +88,13 @@ class Chat:
 
         heard = (self.temporary or self.resident).hear(turn)
         self.last = heard
+        notes = heard.noted if isinstance(heard, Answer) else heard.notes
+        for note in notes:
+            self.console.print(f"Noted {note}")
         if isinstance(heard, Answer):
-            for note in heard.noted:
-                self.console.print(f"Noted {note}")
             self.console.print(heard.text)
-        elif not heard.notes:
+        elif not notes:
             self.console.print("I'm listening. Tell me something to remember, or ask me.")
-        else:
-            for note in heard.notes:
-                self.console.print(f"Noted {note}")
 
     def end(self) -> None:
         if self.temporary and self.temporary.told:

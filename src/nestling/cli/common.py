@@ -97,6 +97,11 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
+def count_of(count: int, what: str) -> str:
+    """A count for people: "1 turn", "2 turns"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def progress_line(what: str) -> Callable[[int, int], None]:
     """A line on a terminal that tells how far long work has come; nothing anywhere else."""
 

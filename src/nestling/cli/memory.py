@@ -12,6 +12,7 @@ from nestling.cli.common import (
     Home,
     Model,
     clear_errors,
+    count_of,
     open_memory,
     print_json,
     progress_line,
@@ -225,8 +226,7 @@ def _tell_forgotten(item: str, forgotten: Forgotten, *, as_json: bool) -> None:
     if as_json:
         print_json({"item": item, **vars(forgotten)})
         return
-    turns = "1 turn" if forgotten.entries == 1 else f"{forgotten.entries} turns"
-    notes = "1 note" if forgotten.notes == 1 else f"{forgotten.notes} notes"
+    turns, notes = count_of(forgotten.entries, "turn"), count_of(forgotten.notes, "note")
     typer.echo(f"Forgot {item}: {turns}, {notes}.")
     if not forgotten.scrubbed:
         typer.echo(

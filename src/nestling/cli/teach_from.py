@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nestling.cli.common import open_memory, print_json
+from nestling.cli.common import count_of, open_memory, print_json
 
 if TYPE_CHECKING:
     from nestling.resident import Learned, Taught
@@ -99,16 +99,12 @@ def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
 
 
 def _summary(taught: Taught) -> str:
-    parts = [f"{_many(taught.turns, 'turn')} told, {_many(taught.notes, 'note')}"]
+    parts = [f"{count_of(taught.turns, 'turn')} told, {count_of(taught.notes, 'note')}"]
     if taught.before:
         parts.append(f"{taught.before} told before")
     skipped = ", ".join(f"{count} {reason}" for reason, count in taught.skipped.items())
     parts.append(f"skipped: {skipped}" if skipped else "nothing skipped")
     return f"{'; '.join(parts)}; {taught.seconds:.1f} s."
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _these(paths: Sequence[Path]) -> str:

@@ -14,10 +14,14 @@ is the share of scored tokens that are right.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from nestling.evaluation.sequence_tasks import IGNORED, Task
+from nestling.evaluation.rows import Row
+from nestling.evaluation.sequence_tasks import IGNORED, Course, Task, measure_tasks
 
 
 def draw_recall(
@@ -138,3 +142,9 @@ TASKS: dict[str, Task] = {
     "memorisation": Task(256, draw_memorisation),
 }
 MODELS = ("hope", "titans", "delta_net", "transformer")
+
+
+def measure_mad(*, course: Course | None = None, **options: Any) -> Iterator[Row]:
+    """Rows for `results/mad.json`: those of `measure_tasks` for the five tasks."""
+    course = course or Course(steps=800, batch=16)
+    return measure_tasks(TASKS, course=course, **options)

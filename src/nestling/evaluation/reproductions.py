@@ -16,7 +16,7 @@ from nestling.evaluation import (
 )
 from nestling.evaluation.continual import benchmark, fact_methods, facts, methods
 from nestling.evaluation.rows import Row
-from nestling.evaluation.sequence_tasks import PEERS, Course, measure_tasks
+from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
 
 Measure = Callable[..., Iterator[Row]]
 """(models, seeds, run_file, progress, and data where it is needed, all by name) -> rows."""
@@ -66,7 +66,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "two blocks of width 64, the base setting of each task, 800 steps of 16 sequences",
         "about 2.5 hours of one core for 3 seeds",
         mad.MODELS,
-        partial(measure_tasks, mad.TASKS, course=Course(steps=800, batch=16)),
+        mad.measure_mad,
     ),
     "mqar": Reproduction(
         "Multi-query associative recall",

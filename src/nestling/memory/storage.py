@@ -132,13 +132,24 @@ def load_state(
         StateFileCorrupt: the file is damaged.
         StateMismatch: the state of another model, or a format this version does not read.
     """
-    path = Path(path)
     try:
-        content = path.read_bytes()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise StateFileMissing(f"there is no memory state at {path}") from None
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise StateFileCorrupt(f"{path} is damaged: its content differs from what was written")
+    return decode_state(content, path, model_hash=model_hash, device=device, like=like)
+
+
+def decode_state(
+    content: bytes,
+    path: str | Path,
+    *,
+    model_hash: str | None = None,
+    device: torch.device | str | None = None,
+    like: MemoryState | None = None,
+) -> tuple[MemoryState, dict[str, Any]]:
+    """What `load_state` reads from the file at `path`, of which this is the content."""
     manifest = _manifest(path, content)
     if model_hash is not None and manifest["model_hash"] != model_hash:
         raise StateMismatch(
@@ -172,7 +183,7 @@ def load_state(
     return state, manifest
 
 
-def _manifest(path: Path, content: bytes) -> dict[str, Any]:
+def _manifest(path: str | Path, content: bytes) -> dict[str, Any]:
     """The manifest in the header: 8 bytes of its length, then JSON."""
     try:
         length = int.from_bytes(content[:8], "little")

@@ -63,11 +63,13 @@ def without(entries: Sequence[Entry], gone: Mapping[int, Collection[int]]) -> li
     for entry in entries:
         if entry.role == "sleep":
             plan = Plan.from_json(entry.text)
-            back = {keys[place] for place in plan.notes if place in lost}
-            plan = plan.without(lost)
-            again = {(n.entry, n.place) for n in latest_notes(living(left)) if n.key in back}
-            plan = replace(plan, notes=tuple(sorted(again.union(plan.notes))))
-            left.append(replace(entry, text=plan.to_json()))
+            if any(rehearsed in gone for rehearsed, _ in plan.notes):
+                back = {keys[place] for place in plan.notes if place in lost}
+                plan = plan.without(lost)
+                again = {(n.entry, n.place) for n in latest_notes(living(left)) if n.key in back}
+                plan = replace(plan, notes=tuple(sorted(again.union(plan.notes))))
+                entry = replace(entry, text=plan.to_json())
+            left.append(entry)
         elif entry.id in gone:
             notes = tuple(n for place, n in enumerate(entry.notes) if place not in gone[entry.id])
             role = entry.role if notes else "forgotten"

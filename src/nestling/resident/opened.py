@@ -13,24 +13,20 @@ from typing import Self
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
+from nestling.models.restate import restate, sentences
 from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
 from nestling.resident.records import SPOKEN, Entry, Head, Noted, latest_notes
-from nestling.resident.replay import write_notes
+from nestling.resident.replay import read_state, write_notes
 from nestling.resident.reports import Learned
 from nestling.resident.store import MemoryFolder, SnapshotDamaged, StoreError
+
+# Room that the window must leave for a restatement.
+_RESTATEMENT_TOKENS = 64
 
 
 class OtherModel(StoreError):
     """The memory was written with another model."""
-
-
-def check_unicode(text: str) -> None:
-    """Raise ValueError for a text that cannot be written."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds characters that are not valid Unicode") from None
 
 
 class OpenMemory:
@@ -137,12 +133,38 @@ class OpenMemory:
         with self._lock:
             return self._load()[1]
 
+    def check_text(self, text: str, *, whole: bool = False) -> None:
+        """Raise ValueError for a text that cannot be learned or (`whole`) asked."""
+        self._check_open()
+        if not text.strip():
+            raise ValueError("the text is empty; say something to be learned or answered")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("the text holds characters that are not valid Unicode") from None
+        allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
+        pieces = [text] if whole else sentences(text)
+        tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)
+        if tokens > allowed:
+            raise ValueError(
+                f"a sentence is too long: it has {tokens} tokens, and this model reads at most "
+                f"{allowed} at once (about {max(1, allowed * 2 // 3)} words); say it in shorter "
+                "pieces"
+            )
+
     @cached_property
     def canaries(self) -> Canaries:
         """What the guard of this memory looks at."""
         return Canaries(self.bundle)
 
     # -- for the layers above ------------------------------------------------------------------
+
+    def _keys(self, questions: Sequence[str]) -> list[str]:
+        """What is asked, in canonical form; ValueError for a text that cannot be asked."""
+        for question in questions:
+            self.check_text(question, whole=True)
+        restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
+        return [item.asked or "" for item in restated]
 
     def _commit(
         self, told: Sequence[tuple[str, str, tuple[Note, ...]]], spent: float
@@ -180,18 +202,13 @@ class OpenMemory:
             self._check_model(written_with)
             if self._state is not None and self._state[0] == head.sha256:
                 return head, self._state[1]
-            state = self.bundle.model.new_state(1)
-            if head.snapshot is not None:
-                device = self.bundle.model.embedding.weight.device
-                try:
-                    state = self._folder.read_snapshot(
-                        head, self.bundle.model_hash, device, like=state
-                    )
-                except SnapshotDamaged:
-                    # Another process may have moved on and removed this snapshot meanwhile.
-                    if self._folder.exists() and self._folder.journal.head() != head:
-                        continue
-                    raise
+            try:
+                state = read_state(self.bundle, self._folder, head)
+            except SnapshotDamaged:
+                # Another process may have moved on and removed this snapshot meanwhile.
+                if self._folder.exists() and self._folder.journal.head() != head:
+                    continue
+                raise
             self._state = (head.sha256, state)
             return head, state
 

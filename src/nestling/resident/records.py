@@ -28,6 +28,11 @@ class Entry:
     text: str
     notes: tuple[Note, ...]
 
+    @property
+    def restated(self) -> bool:
+        """Whether it was read for notes: turns of the user, and of others what was learned."""
+        return self.role == "user" or bool(self.notes)
+
 
 @dataclass(frozen=True)
 class Head:

@@ -13,7 +13,7 @@ from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport, learn_notes
 from nestling.resident.exact import one_thread
 from nestling.resident.history import living, walk_back
-from nestling.resident.records import ROLLBACK, Entry, History
+from nestling.resident.records import ROLLBACK, Entry, Head, History
 from nestling.resident.sleep import Plan, Sleep
 from nestling.resident.store import MemoryFolder, SnapshotDamaged
 
@@ -63,6 +63,20 @@ def replay(
     return write_notes(bundle, waiting, state)[0]
 
 
+def read_state(bundle: ModelBundle, folder: MemoryFolder, head: Head) -> MemoryState:
+    """The state of a head that this model wrote, on the device of the model.
+
+    Raises:
+        SnapshotDamaged: the snapshot is missing or its content is not what was written.
+        StateMismatch: another model wrote it.
+    """
+    fresh = bundle.model.new_state(1)
+    if head.snapshot is None:
+        return fresh
+    device = bundle.model.embedding.weight.device
+    return folder.read_snapshot(head, bundle.model_hash, device, like=fresh)
+
+
 def state_at(
     bundle: ModelBundle,
     folder: MemoryFolder,
@@ -78,14 +92,12 @@ def state_at(
         before: use no snapshot of this version or a later one.
     """
     counted = living(history.entries, version)
-    device, later = bundle.model.embedding.weight.device, 0
+    later = 0
     for entry in walk_back(history.entries, version):
         head = history.snapshots.get(entry.id)
         if head is not None and (before is None or entry.id < before):
             with suppress(SnapshotDamaged, StateMismatch):
-                state = folder.read_snapshot(
-                    head, bundle.model_hash, device, like=bundle.model.new_state(1)
-                )
+                state = read_state(bundle, folder, head)
                 return replay(bundle, counted, state, len(counted) - later)
         later += entry.role != ROLLBACK
     return replay(bundle, counted)

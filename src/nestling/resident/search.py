@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from nestling.resident.records import SPOKEN, Entry
+from nestling.resident.records import Entry
 
 # They stand in nearly every text and tell none from another.
 _COMMON = frozenset(
@@ -34,7 +34,7 @@ def find_texts(entries: Sequence[Entry], question: str, limit: int = 3) -> list[
         limit: so many at the most.
     """
     words = [word for word in re.findall(r"\w+", question.lower()) if word not in _COMMON]
-    texts = [e for e in entries if e.text and (e.role == "user" or (e.role in SPOKEN and e.notes))]
+    texts = [entry for entry in entries if entry.text and entry.restated]
     if not words or not texts:
         return []
     with closing(sqlite3.connect(":memory:")) as db:

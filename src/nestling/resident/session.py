@@ -20,7 +20,6 @@ from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, learn_notes, recall, restate, sentences
 from nestling.resident.history import latest_notes, living
 from nestling.resident.journal import JournalError
-from nestling.resident.opened import check_unicode
 from nestling.resident.provenance import sources_of
 from nestling.resident.records import SPOKEN, Head
 from nestling.resident.replay import state_at
@@ -39,8 +38,6 @@ from nestling.resident.temporary import Temporary
 from nestling.resident.versions import VersionedMemory
 
 UNKNOWN_ANSWER = "I don't know."
-# Room that the window must leave for a restatement.
-_RESTATEMENT_TOKENS = 64
 
 
 class Resident(VersionedMemory):
@@ -198,13 +195,6 @@ class Resident(VersionedMemory):
             self.bundle, self._folder, history, state, answer, among=among, progress=progress
         )
 
-    def _keys(self, questions: Sequence[str]) -> list[str]:
-        """What is asked, in canonical form."""
-        for question in questions:
-            self.check_text(question, whole=True)
-        restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
-        return [item.asked or "" for item in restated]
-
     def _now(self) -> tuple[Head, MemoryState]:
         with self._lock:
             return self._load()
@@ -318,19 +308,3 @@ class Resident(VersionedMemory):
     def _check_roles(self, roles: Iterable[str]) -> None:
         if unknown := sorted(set(roles) - set(SPOKEN)):
             raise ValueError(f"a role is one of {SPOKEN}, got {unknown}")
-
-    def check_text(self, text: str, *, whole: bool = False) -> None:
-        """Raise ValueError for a text that cannot be learned or (`whole`) asked."""
-        self._check_open()
-        if not text.strip():
-            raise ValueError("the text is empty; say something to be learned or answered")
-        check_unicode(text)
-        allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
-        pieces = [text] if whole else sentences(text)
-        tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)
-        if tokens > allowed:
-            raise ValueError(
-                f"a sentence is too long: it has {tokens} tokens, and this model reads at most "
-                f"{allowed} at once (about {max(1, allowed * 2 // 3)} words); say it in shorter "
-                "pieces"
-            )

@@ -176,8 +176,7 @@ class Sleep:
 
     def __init__(self, bundle: ModelBundle, state: MemoryState, entries: Sequence[Entry]) -> None:
         self.bundle, self.state = bundle, state
-        # Of others than the user, what was not learned was not restated either.
-        self.turns = [entry for entry in entries if entry.role == "user" or entry.notes]
+        self.turns = [entry for entry in entries if entry.restated]
         self._bases: dict[int, Lessons] = {}
         self.by_place = {
             (entry.id, place): note

@@ -28,9 +28,8 @@ from torch import Tensor
 from nestling.memory.state import MemoryState
 from nestling.memory.storage import (
     StateFileCorrupt,
-    StateFileMissing,
+    decode_state,
     encode_state,
-    load_state,
     write_file,
 )
 from nestling.resident.journal import Journal, JournalError
@@ -299,14 +298,11 @@ class MemoryFolder:
         Raises:
             SnapshotDamaged: the file is missing or its content is not what was written.
         """
-        path = self.snapshots / str(head.snapshot)
+        content, path = self.snapshot_bytes(head), self.snapshots / str(head.snapshot)
         try:
-            return load_state(
-                path, model_hash=model_hash, sha256=head.sha256, device=device, like=like
-            )[0]
-        except (StateFileCorrupt, StateFileMissing, OSError) as error:
-            missing = isinstance(error, StateFileMissing)
-            raise self._damaged(path, missing=missing) from error
+            return decode_state(content, path, model_hash=model_hash, device=device, like=like)[0]
+        except StateFileCorrupt as error:
+            raise self._damaged(path, missing=False) from error
 
     # -- a sleep that is not over --------------------------------------------------------------
 

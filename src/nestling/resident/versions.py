@@ -11,7 +11,7 @@ from nestling.memory.state import MemoryState
 from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, with_notes, without
 from nestling.resident.journal import JournalError
-from nestling.resident.opened import OpenMemory, check_unicode
+from nestling.resident.opened import OpenMemory
 from nestling.resident.records import ROLLBACK, SPOKEN, Entry, History
 from nestling.resident.replay import replay, state_at
 from nestling.resident.reports import (
@@ -46,7 +46,7 @@ class VersionedMemory(OpenMemory):
             ValueError: there is no such entry or key, or the memory cannot be written.
         """
         with self._lock, self._folder.lease():
-            return self._forget(item)
+            return self._forget(item, self._history())
 
     def undo(self) -> Forgotten:
         """Forget the last turn.
@@ -55,16 +55,14 @@ class VersionedMemory(OpenMemory):
             ValueError: nothing was told yet.
         """
         with self._lock, self._folder.lease():
-            told = [entry.id for entry in living(self.entries()) if entry.role in SPOKEN]
+            history = self._history()
+            told = [entry.id for entry in living(history.entries) if entry.role in SPOKEN]
             if not told:
                 raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
-            return self._forget(told[-1])
+            return self._forget(told[-1], history)
 
-    def _forget(self, item: int | str) -> Forgotten:
+    def _forget(self, item: int | str, history: History) -> Forgotten:
         start = time.perf_counter()
-        self._check_open()
-        journal = self._folder.journal
-        history = self._history()
         entries = history.entries
         gone = places_of(entries, item)
         if gone is None:
@@ -79,7 +77,7 @@ class VersionedMemory(OpenMemory):
         snapshot, sha256 = self._snapshot_of(state, living(left))
         changed = [new for new, old in zip(left, entries, strict=True) if new != old]
         known = {note.key for entry in left for note in entry.notes}
-        journal.forget(changed, known, snapshot=snapshot, sha256=sha256)
+        self._folder.journal.forget(changed, known, snapshot=snapshot, sha256=sha256)
         self._state = (sha256, state)
         # It is forgotten now. What is left in files may have to wait for the next writer.
         scrubbed = False
@@ -144,10 +142,7 @@ class VersionedMemory(OpenMemory):
             for entry in living(history.entries, version)
             for note in entry.notes
         }
-        for question in questions:
-            check_unicode(question)
-        asked = restate(model, dialogue, questions, asking=True)
-        keys |= {q: some.asked or "" for q, some in zip(questions, asked, strict=True)}
+        keys |= dict(zip(questions, self._keys(questions), strict=True))
         answers = [recall(model, dialogue, list(keys.values()), state) for state in states]
         changed = tuple(
             Changed(question, old.text, new.text)
@@ -189,20 +184,17 @@ class VersionedMemory(OpenMemory):
             self.bundle.model_hash,
         )
         with self._lock, self._folder.lease():
-            journal = self._folder.journal
-            _, written_with = journal.standing()
-            entries = journal.entries()
-            before = entries
-            if written_with != model_hash:
+            history = self._folder.journal.history()
+            entries = before = history.entries
+            if history.model_hash != model_hash:
                 told = [e for e in entries if e.text and (e.role in self.learns_from or e.notes)]
-                told = [entry for entry in told if entry.role in SPOKEN]
                 restated = restate(model, dialogue, [entry.text for entry in told], asking=False)
                 notes = {e.id: some.notes for e, some in zip(told, restated, strict=True)}
                 entries = with_notes(entries, notes)
             counted = living(entries)
             state = replay(self.bundle, counted)
             snapshot, sha256 = self._snapshot_of(state, counted)
-            journal.replace_snapshot(
+            self._folder.journal.replace_snapshot(
                 snapshot=snapshot,
                 sha256=sha256,
                 model_hash=model_hash,
@@ -225,15 +217,16 @@ class VersionedMemory(OpenMemory):
             self._folder.journal.check()
             self._state = None
             _, state = self._load()
-            entries = self.entries()
-            again = replay(self.bundle, living(entries))
-            kept, whole = self._folder.journal.versions(), 0
-            for head in kept:
+            history = self._history()
+            again = replay(self.bundle, living(history.entries))
+            whole = 0
+            for head in history.snapshots.values():
                 with suppress(SnapshotDamaged):
                     self._folder.snapshot_bytes(head)
                     whole += 1
         spent = 1000 * (time.perf_counter() - start)
-        return Verified(len(entries), again.equals(state), whole, len(kept), spent)
+        kept = len(history.snapshots)
+        return Verified(len(history.entries), again.equals(state), whole, kept, spent)
 
     def collect(self, *, only_now: bool = False) -> Collected:
         """Clear up: remove what nothing needs any more, and what a killed process left.

@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,9 @@ import torch
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.recall import other_value
 from nestling.evaluation.rows import Progress, Row
-from nestling.memory.state import MemoryState
-from nestling.models.bundle import ModelBundle, load_bundle
+from nestling.models.bundle import load_bundle
 from nestling.models.dialogue import Note
-from nestling.models.rehearsal import margins, note_lessons, unknown_lessons
-from nestling.models.restate import change_norms
+from nestling.models.rehearsal import margins, unknown_lessons
 from nestling.resident import Resident
 from nestling.training.told_facts import FactSource
 
@@ -77,14 +75,15 @@ def measure_long_life(
     finished = Finished(run_file, course)
     bundle = load_bundle(model)
     life = _Life(course, seed)
-    with _home(home) as place, Resident.open(f"life-{seed}", place, model=bundle) as resident:
+    folder = tempfile.TemporaryDirectory() if home is None else nullcontext(home)
+    with folder as place, Resident.open(f"life-{seed}", place, model=bundle) as resident:
         for end in range(course.looks, course.turns + 1, course.looks):
 
             def measured(end: int = end) -> Row:
                 start = time.perf_counter()
                 _live(resident, life, end, progress)
                 spent = time.perf_counter() - start
-                return {**_look(resident, life, end), "seconds": round(spent, 1)}
+                return {**_look(resident, life), "seconds": round(spent, 1)}
 
             row = finished({"turn": end, "seed": seed, "of": bundle.model_hash[:12]}, measured)
             progress("  ".join(f"{key} {value}" for key, value in row.items()))
@@ -127,31 +126,28 @@ def _live(resident: Resident, life: _Life, until: int, progress: Progress) -> No
     entries = resident.entries()
     turns = sum(entry.role == "user" for entry in entries)
     slept = bool(entries) and entries[-1].role == "sleep"
-    while turns < until or (turns == until and not slept):
+    while turns <= until:
         if turns and turns % life.course.sleeps == 0 and not slept:
             report = resident.sleep()
-            slept = True
             if not report.kept:
                 progress(f"turn {turns}: a sleep was taken back: {report.reason}")
-        elif turns == until:
+        if turns == until:
             break
-        else:
-            resident.learn_restated(life.lot(turns // life.course.lot))
-            turns, slept = turns + life.course.lot, False
+        resident.learn_restated(life.lot(turns // life.course.lot))
+        turns, slept = turns + life.course.lot, False
 
 
-def _look(resident: Resident, life: _Life, turn: int) -> Row:
+def _look(resident: Resident, life: _Life) -> Row:
     bundle, state = resident.bundle, resident.state()
-    values = {note.key: note.value for note in resident.notes()}
-    writer = bundle.model.writer
-    norms = change_norms(writer.deltas(bundle.model.new_state(1)), writer.deltas(state))
+    known = {note.key: note.margin for note in resident.strengths()}
+    norms = resident.canaries.norms(state)
     unknown = unknown_lessons(bundle.model, bundle.dialogue, life.absent)
     files = [path for path in resident.path.rglob("*") if path.is_file()]
     snapshots = [path for path in files if path.parent.name == "snapshots"]
     return {
-        "first": _known(bundle, state, [(fact.key, fact.value) for fact in life.first]),
-        "changed": _known(bundle, state, [(f.key, values[f.key]) for f in life.pool]),
-        "refused": _share(margins(bundle.model, unknown, state, len(life.absent))),
+        "first": _share([known[fact.key] for fact in life.first]),
+        "changed": _share([known[fact.key] for fact in life.pool]),
+        "refused": _share(margins(bundle.model, unknown, state, len(life.absent)).tolist()),
         **{f"norm {level}": round(norm, 2) for level, norm in norms.items()},
         "finite": all(bool(leaf.isfinite().all()) for leaf in state.values()),
         "journal bytes": sum(p.stat().st_size for p in files if p not in snapshots),
@@ -160,19 +156,5 @@ def _look(resident: Resident, life: _Life, turn: int) -> Row:
     }
 
 
-def _known(bundle: ModelBundle, state: MemoryState, told: Sequence[tuple[str, str]]) -> float:
-    lessons = note_lessons(bundle.model, bundle.dialogue, [Note(*some) for some in told])
-    return _share(margins(bundle.model, lessons, state, len(told)))
-
-
-def _share(found: torch.Tensor) -> float:
-    return round(float((found > 0).float().mean()), 4)
-
-
-@contextmanager
-def _home(home: Path | None) -> Iterator[Path]:
-    if home is not None:
-        yield home
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
+def _share(found: list[float]) -> float:
+    return round(float((torch.tensor(found) > 0).float().mean()), 4)
