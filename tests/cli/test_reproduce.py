@@ -63,6 +63,23 @@ def test_a_table_is_run_and_stands_beside_the_papers(tmp_path, monkeypatch):
     rows = json.loads((tmp_path / "mad.json").read_text())["rows"]
     assert {row["task"] for row in rows} == set(mad.TASKS)
 
+    for model in ("transformer", "delta_net"):
+        added = runner.invoke(
+            app,
+            ["reproduce", "mad", "--seeds", "1", "--only", model, "--add"]
+            + ["--run", str(tmp_path / "runs.jsonl"), "--out", str(tmp_path)],
+        )
+        assert added.exit_code == 0, added.output
+    assert all(f"| {model} |" in added.stdout for model in ("hope", "delta_net", "transformer"))
+    kept = json.loads((tmp_path / "mad.json").read_text())
+    assert kept["rows"][: len(rows)] == rows
+    assert [row["model"] for row in kept["rows"][:: len(rows)]] == [
+        "hope",
+        "delta_net",
+        "transformer",
+    ]
+    assert len(kept["earlier"]) == 2
+
 
 def test_the_ablation_is_trained_on_data_and_stands_beside_the_papers(tmp_path, monkeypatch):
     (tmp_path / "lm").mkdir()

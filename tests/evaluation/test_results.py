@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from nestling.evaluation.results import read_results, write_results
+from nestling.evaluation.results import add_results, read_results, write_results
 
 ROW = {"facts": 8, "memory": "on", "seed": 0, "exact_match": 0.993, "note": None}
 
@@ -121,3 +121,20 @@ def test_rows_that_are_not_objects_are_refused(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "rows": [1]}))
     with pytest.raises(ValueError, match="rows must be a list of objects"):
         read_results(path)
+
+
+def test_added_rows_replace_those_of_the_same_name_and_keep_the_others(tmp_path):
+    def add(command, *rows):
+        return add_results(
+            "race", rows, by="model", order=("a", "b"), command=command, directory=tmp_path
+        )
+
+    add("first", {"model": "b", "value": 1}, {"model": "b", "value": 2})
+    assert "earlier" not in read_results("race", tmp_path)
+    every = add("second", {"model": "a", "value": 3})
+    assert [row["value"] for row in every] == [3, 1, 2]
+    add("third", {"model": "b", "value": 4})
+    document = read_results("race", tmp_path)
+    assert [row["value"] for row in document["rows"]] == [3, 4]
+    assert document["command"] == "third"
+    assert [measured["command"] for measured in document["earlier"]] == ["first", "second"]

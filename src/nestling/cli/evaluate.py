@@ -31,11 +31,16 @@ def measure(
     out: Path,
     *,
     quiet: bool = False,
+    add: tuple[str, Sequence[str]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Collect rows with progress on stderr, then write them; Ctrl-C writes nothing."""
+    """Collect rows with progress on stderr, then write them; Ctrl-C writes nothing.
+
+    With `add`, a column and its values in order, rows of the file with other values than the new
+    ones stay there.
+    """
     from rich.console import Console
 
-    from nestling.evaluation.results import write_results
+    from nestling.evaluation.results import add_results, write_results
 
     console = Console(stderr=True)
     collected = []
@@ -44,7 +49,12 @@ def measure(
         if not quiet:
             console.print("  ".join(f"{key} {value}" for key, value in row.items()))
     command = shlex.join(["nestling", *_without_places(sys.argv[1:])])
-    typer.echo(f"wrote {write_results(name, collected, command=command, directory=out)}")
+    if add is not None:
+        by, order = add
+        collected = add_results(name, collected, by=by, order=order, command=command, directory=out)
+        typer.echo(f"added to {out / name}.json")
+    else:
+        typer.echo(f"wrote {write_results(name, collected, command=command, directory=out)}")
     return collected
 
 

@@ -21,6 +21,9 @@ def reproduce(
         bool, typer.Option("--list", help="Say which tables there are and what they take.")
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help="Some of the models alone.")] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what the file holds of other models.")
+    ] = False,
     seeds: Seeds = 3,
     data: Data = None,
     run: Run = None,
@@ -52,6 +55,7 @@ def reproduce(
             ),
             out,
             quiet=True,
+            add=(known.column, known.models) if add else None,
         )
         typer.echo(f"{known.title}, {known.source}; here: {known.scale}\n")
         typer.echo(render(table, rows))

@@ -26,7 +26,7 @@ Measure = Callable[..., Iterator[Row]]
 class Reproduction:
     """A published table: `source` as NL cites it, our `scale`, what it `takes` on a CPU.
 
-    `needs_data` says that it is trained on the datasets.
+    `needs_data` says that it is trained on the datasets, `column` names one of `models` in a row.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Reproduction:
     models: tuple[str, ...]
     measure: Measure
     needs_data: bool = False
+    column: str = "model"
 
 
 def _stream(name: str, title: str, source: str, tasks: str, takes: str) -> Reproduction:
@@ -48,6 +49,7 @@ def _stream(name: str, title: str, source: str, tasks: str, takes: str) -> Repro
         tuple(methods.METHODS),
         partial(benchmark.measure_continual, streams=(name,)),
         needs_data=True,
+        column="method",
     )
 
 
@@ -112,6 +114,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "about 2 hours of one core for 3 seeds",
         tuple(fact_methods.METHODS),
         facts.measure_continual_facts,
+        column="method",
     ),
     "continual_domains": _stream(
         "domains",

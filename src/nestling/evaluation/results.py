@@ -69,6 +69,36 @@ def write_results(
     return path
 
 
+def add_results(
+    name: str,
+    rows: Sequence[Row],
+    *,
+    by: str,
+    order: Sequence[str],
+    command: str,
+    directory: str | Path | None = None,
+) -> list[dict[str, Any]]:
+    """`write_results` of what the file holds and of new rows; returns all of them.
+
+    Rows whose value of `by` is among those of the new ones are replaced, and all others stay; all
+    are put into the order of these values in `order`. `earlier` says by which commands those were
+    measured, when, and on what; without a file there are none.
+    """
+    directory = Path("results" if directory is None else directory)
+    kept: list[dict[str, Any]] = []
+    earlier: list[dict[str, Any]] = []
+    if (directory / f"{name}.json").exists():
+        before = read_results(name, directory)
+        replaced = {row.get(by) for row in rows}
+        kept = [row for row in before["rows"] if row.get(by) not in replaced]
+        measured = {key: before[key] for key in _REQUIRED if key != "rows"}
+        earlier = [*before.get("earlier", []), measured] if kept else []
+    every = sorted([*kept, *map(dict, rows)], key=lambda row: order.index(row[by]))
+    extra = {"earlier": earlier} if earlier else None
+    write_results(name, every, command=command, directory=directory, extra=extra)
+    return every
+
+
 def read_results(name_or_path: str | Path, directory: str | Path | None = None) -> dict[str, Any]:
     """Read a results file by name (`"recall"`) or by path (`"runs/recall.json"`).
 
