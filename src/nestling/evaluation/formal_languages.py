@@ -143,8 +143,8 @@ class Course:
     layers: int = 2
     heads: int = 2
     steps: int = 2500
-    patience: int = 50
-    settle: int = 200
+    patience: int = 200
+    settle: int = 400
     batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
