@@ -123,6 +123,16 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
             kwargs["state"] = state.index(rows.repeat_interleave(expand_size))
         return super()._expand_inputs_for_generation(expand_size=expand_size, **kwargs)  # pyright: ignore
 
+    def _update_model_kwargs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, outputs: Any, model_kwargs: dict[str, Any], **kwargs: Any
+    ) -> dict[str, Any]:
+        # From token to token; without a cache every step reads all tokens from the same beginning.
+        if model_kwargs.get("use_cache"):
+            model_kwargs["state"] = outputs.state
+        return super()._update_model_kwargs_for_generation(  # pyright: ignore
+            outputs, model_kwargs, **kwargs
+        )
+
     def generate(self, *args: Any, **kwargs: Any):
         """As in Hugging Face, for greedy search and sampling; pass `state=` to go on from a memory.
 
