@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import torch
 from nestling.evaluation.rows import Row
 from nestling.models.bundle import load_bundle
 from nestling.resident import Resident
+from nestling.training.told_facts import FactSource
 
 TURN = "By the way, my dog is called Pixel."
 QUESTION = "What is my dog called?"
 # Repeats of what takes a process.
 COLD = 5
+OTHER_TURNS = 24
 
 
 def milliseconds(action: Callable[[], object], repeats: int) -> float:
@@ -40,6 +43,14 @@ def _command(name: str, text: str, home: str, model: Path | None) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+def mean_milliseconds(action: Callable[[str], object], texts: Sequence[str]) -> float:
+    """Mean over texts, once each."""
+    start = time.perf_counter()
+    for text in texts:
+        action(text)
+    return 1000 * (time.perf_counter() - start) / len(texts)
+
+
 def measure_latency(
     *, threads: int = 1, repeats: int = 30, rounds: int = 3, model: Path | None = None
 ) -> Iterator[Row]:
@@ -47,19 +58,30 @@ def measure_latency(
 
     `learn` is all that a resident does with a turn: restating, writing, journal and snapshot.
     `learn_in_memory` leaves out the disk. `teach, cold` and `ask, cold` are whole commands, each in
-    a new process.
+    a new process. `other turns` are facts told in all the ways of training, each once: means.
     """
     from nestling.evaluation.curves import hear
 
     torch.set_num_threads(threads)
     bundle = load_bundle(model)
     net, dialogue = bundle.model, bundle.dialogue
-    ids = torch.tensor([dialogue.turn(TURN)])
     fresh = net.new_state(1)
+    source = FactSource(random.Random(0), values="held_out")
+    others = [source.telling([fact]).text for fact in source.facts(OTHER_TURNS)]
 
     @torch.no_grad()
-    def forward() -> None:
-        net(ids, state=fresh)
+    def forward(text: str = TURN) -> None:
+        net(torch.tensor([dialogue.turn(text)]), state=fresh)
+
+    def row(operation: str, value: float, base: float, seed: int) -> Row:
+        return {
+            "operation": operation,
+            "tokens": len(dialogue.turn(TURN)),
+            "threads": threads,
+            "milliseconds": round(value, 3),
+            "ratio_to_forward": round(value / base, 2),
+            "seed": seed,
+        }
 
     for round_ in range(rounds):
         with tempfile.TemporaryDirectory() as home, Resident.open("t", home, model=bundle) as one:
@@ -75,11 +97,7 @@ def measure_latency(
             for name, action in operations.items():
                 value = milliseconds(action, COLD if "cold" in name else repeats)
                 base = value if name == "forward" else base
-                yield {
-                    "operation": name,
-                    "tokens": ids.shape[1],
-                    "threads": threads,
-                    "milliseconds": round(value, 3),
-                    "ratio_to_forward": round(value / base, 2),
-                    "seed": round_,
-                }
+                yield row(name, value, base, round_)
+            base = mean_milliseconds(forward, others)
+            yield row("forward, other turns", base, base, round_)
+            yield row("learn, other turns", mean_milliseconds(one.learn, others), base, round_)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nestling.memory.state import MemoryState
 from nestling.models.dialogue import Dialogue
+from nestling.models.drafting import draft
 from nestling.models.grammar import Grammar, Line
 from nestling.models.hope import Hope
 
@@ -76,6 +77,65 @@ def decode(
     return logprobs, least
 
 
+def decode_lines(
+    model: Hope,
+    dialogue: Dialogue,
+    texts: Sequence[str],
+    grammar: Grammar,
+    max_new_tokens: int,
+) -> tuple[list[Line], list[float]]:
+    """Greedy restatements of turns, and the least log-probability of what was chosen in each."""
+    lines = [Line(dialogue, dialogue.words(text)) for text in texts]
+    if len(lines) == 1:
+        return lines, [_write(lines[0], model, dialogue.turn(texts[0]), grammar, max_new_tokens)]
+    _, least = decode(
+        model,
+        dialogue,
+        [dialogue.turn(text) for text in texts],
+        model.new_state(1).repeat(len(texts)),
+        max_new_tokens,
+        write=lambda row, token: lines[row].write(token),
+        allow=lambda rows: torch.stack([grammar.mask(lines[row]) for row in rows]),
+        forced=lambda row: grammar.forced(lines[row]),
+    )
+    return lines, least
+
+
+def _write(
+    line: Line, model: Hope, prompt: list[int], grammar: Grammar, max_new_tokens: int
+) -> float:
+    """Write a line with drafts, which are read before they are certain.
+
+    Every pass reads what is certain and a draft behind it; of the draft that part stays which the
+    model writes itself. Where another part was read in vain, the next pass begins at the state
+    before it. Returns the least log-probability of what was chosen.
+    """
+    device = model.embedding.weight.device
+    state, unread, least = model.new_state(1), prompt, 0.0
+    while True:
+        drafted = draft(line)
+        reading = model(torch.tensor([[*unread, *drafted]], device=device), state=state)
+        scores = reading.logits[0, len(unread) - 1 :]
+        logprobs = scores.log_softmax(-1)
+        start, new, certain = len(line.written), [], 0
+        # As long as what the model has written is what was read.
+        while len(new) == certain <= len(drafted):
+            token = int(scores[certain].masked_fill(~grammar.mask(line), -torch.inf).argmax())
+            least = min(least, float(logprobs[certain, token]))
+            line.write(token)
+            while (only := grammar.forced(line)) is not None:
+                line.write(only)
+            if line.mark == grammar.end or len(line.written) >= max_new_tokens:
+                return least
+            new = line.written[start:]
+            certain = _in_common(new, drafted)
+        if certain == len(drafted):
+            assert reading.state is not None
+            state, unread = reading.state, new[certain:]
+        else:
+            unread = [*unread, *new]
+
+
 def search(
     model: Hope, dialogue: Dialogue, text: str, grammar: Grammar, max_new_tokens: int, beams: int
 ) -> Line:
@@ -138,3 +198,9 @@ def padded(
     ids = torch.tensor([[*row, *[pad_id] * (length - len(row))] for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     return ids, torch.arange(length, device=device) < lengths[:, None]
+
+
+def _in_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their beginning."""
+    shorter = min(len(first), len(second))
+    return next((i for i in range(shorter) if first[i] != second[i]), shorter)

@@ -30,14 +30,16 @@ class Line:
     onward: list[int] = field(default_factory=list)
     # Still inside the name that a key begins with.
     naming: bool = False
+    # What each of `words` says.
+    pieces: list[str] = field(default_factory=list)
     # Whether a word begins, or the turn ends, at each place in `words`.
     borders: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        pieces = [self.dialogue.tokenizer.decode([word]) for word in self.words]
+        self.pieces = [self.dialogue.tokenizer.decode([word]) for word in self.words]
         inside = [
             bool(before) and before[-1].isalnum() and piece[:1].isalnum()
-            for before, piece in pairwise(["", *pieces])
+            for before, piece in pairwise(["", *self.pieces])
         ]
         self.borders = [not middle for middle in inside] + [True]
 

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from nestling.memory.state import MemoryState
-from nestling.models.decoding import decode, search
+from nestling.models.decoding import decode, decode_lines, search
 from nestling.models.dialogue import UNKNOWN, Dialogue, Note, Restatement
-from nestling.models.grammar import Grammar, Line
+from nestling.models.grammar import Grammar
 from nestling.models.hope import Deltas, Hope
 
 # Sequences decoded together: more of them only need more room.
@@ -148,26 +148,9 @@ def _restate_pieces(
     max_new_tokens: int,
 ) -> list[Restatement]:
     restated: list[Restatement] = []
+    grammar = Grammar(model, dialogue, asking)
     for some in _chunks(texts):
-        grammar = Grammar(model, dialogue, asking)
-        lines = [Line(dialogue, dialogue.words(text)) for text in some]
-
-        def allow(rows: Sequence[int], lines=lines, grammar=grammar) -> Tensor:
-            return torch.stack([grammar.mask(lines[row]) for row in rows])
-
-        def forced(row: int, lines=lines, grammar=grammar) -> int | None:
-            return grammar.forced(lines[row])
-
-        _, least = decode(
-            model,
-            dialogue,
-            [dialogue.turn(text) for text in some],
-            model.new_state(1).repeat(len(some)),
-            max_new_tokens,
-            write=lambda row, token, lines=lines: lines[row].write(token),
-            allow=allow,
-            forced=forced,
-        )
+        lines, least = decode_lines(model, dialogue, some, grammar, max_new_tokens)
         for row, logprob in enumerate(least):
             if logprob < math.log(DOUBTFUL):
                 lines[row] = search(model, dialogue, some[row], grammar, max_new_tokens, BEAMS)

@@ -8,6 +8,7 @@ versions are kept, too.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,8 +34,15 @@ class JournalError(ValueError):
     """A journal could not be read or written; the message says why."""
 
 
+class _Held(threading.local):
+    """The connection that the calls of a thread share, if they do."""
+
+    holds = False
+    db: sqlite3.Connection | None = None
+
+
 class Journal:
-    """One SQLite file. Every call opens it anew, so no call sees less than what was committed.
+    """One SQLite file. Every call is a transaction, and sees all that was committed before.
 
     Args:
         path: the file; `create` makes it.
@@ -42,6 +50,7 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._held = _Held()
 
     def exists(self) -> bool:
         return self.path.is_file()
@@ -68,6 +77,23 @@ class Journal:
         """The file, and those that SQLite may have beside it."""
         suffixes = ("", "-wal", "-shm", "-journal")
         return [self.path.with_name(self.path.name + suffix) for suffix in suffixes]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the calls of this thread share one connection, which the first of them opens.
+
+        Otherwise each has its own, and SQLite tidies up after each of them.
+        """
+        if self._held.holds:
+            yield
+            return
+        self._held.holds = True
+        try:
+            yield
+        finally:
+            db, self._held.holds, self._held.db = self._held.db, False, None
+            if db is not None:
+                db.close()
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -267,22 +293,19 @@ class Journal:
 
     @contextmanager
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        mode = "rwc" if create else "rw"
-        db = None
+        db, kept = self._held.db, False
         try:
-            db = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-            )
-            if create:
-                db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            # What is deleted or written over is filled with zeros.
-            db.execute("PRAGMA secure_delete = ON")
-            if not create:
-                self._check_format(db)
+            if db is None:
+                db = self._connect("rwc" if create else "rw")
+                if create:
+                    db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                # What is deleted or written over is filled with zeros.
+                db.execute("PRAGMA secure_delete = ON")
+                if not create:
+                    self._check_format(db)
+            if self._held.holds:
+                self._held.db, kept = db, True
             yield db
         except UnicodeDecodeError as error:
             # What SQLite says of a damaged table may hold a name that is no text any more.
@@ -290,8 +313,16 @@ class Journal:
         except sqlite3.Error as error:
             raise self._explained(error) from error
         finally:
-            if db is not None:
+            if db is not None and not kept:
                 db.close()
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+        )
 
     def _check_format(self, db: sqlite3.Connection) -> None:
         rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

@@ -175,7 +175,7 @@ class OpenMemory:
             told: (role, text, notes).
             spent: milliseconds that each of them has taken already.
         """
-        with self._lock, self._folder.lease():
+        with self._lock, self._folder.journal.held(), self._folder.lease():
             head, before = self._load()
             state, learned = before, []
             for _, text, notes in told:

@@ -156,8 +156,9 @@ class Resident(VersionedMemory):
         """`ask` for several questions at once; each is answered as if it were the only one."""
         start = time.perf_counter()
         keys = self._keys(questions)
-        standing = self._now() if memory else (Head(), None)
-        return self.recalled(keys, start, standing, keep=keep)
+        with self._folder.journal.held():
+            standing = self._now() if memory else (Head(), None)
+            return self.recalled(keys, start, standing, keep=keep)
 
     def compare(self, question: str, texts: int = 3) -> Compared:
         """One question answered from the weights, from nothing, from texts that are searched for,

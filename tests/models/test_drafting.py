@@ -1,0 +1,107 @@
+import random
+
+import pytest
+import torch
+
+from nestling.models import decoding
+from nestling.models.bundle import load_bundle
+from nestling.models.dialogue import IS, NOTE, Note, Restatement
+from nestling.models.drafting import LONGEST, draft, spaced_words
+from nestling.models.grammar import Grammar, Line
+from nestling.models.hope import Hope
+
+TURNS = (
+    "my dog is called Pixel.",
+    "I live in Porto and my cat is Mia.",
+    "Zorvik's city: New Porto!",
+    "Lovely weather today.",
+    "?",
+)
+
+
+def lines_of(model, dialogue, texts):
+    lines, least = decoding.decode_lines(model, dialogue, texts, Grammar(model, dialogue, None), 40)
+    return [line.written for line in lines], least
+
+
+@pytest.fixture(params=["trained", "random"])
+def model(request, tiny_bundle):
+    if request.param == "trained":
+        return tiny_bundle.model
+    torch.manual_seed(3)
+    return Hope(tiny_bundle.model.settings).eval()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("text", TURNS)
+@pytest.mark.parametrize("guesses", ["none", "random", "half right", "own"])
+def test_whatever_is_drafted_the_same_is_written(tiny_bundle, model, text, guesses, monkeypatch):
+    dialogue, rng = tiny_bundle.dialogue, random.Random(text)
+    (alone, _), (least, _) = lines_of(model, dialogue, [text, text])
+
+    def drafted(line: Line) -> list[int]:
+        size = rng.randrange(8)
+        if guesses == "random":
+            return [rng.randrange(model.settings.vocab_size) for _ in range(size)]
+        right = alone[len(line.written) :]
+        return [] if guesses == "none" else [*right[:size], *right[size + 1 : size + 3]]
+
+    if guesses != "own":
+        monkeypatch.setattr(decoding, "draft", drafted)
+    (written,), (found,) = lines_of(model, dialogue, [text])
+    assert written == alone
+    assert found == pytest.approx(least, abs=1e-4)
+
+
+@torch.inference_mode()
+def test_what_is_guessed_is_written_in_one_pass(tiny_bundle, monkeypatch):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    text = "My dog is called Pixel."
+    right = dialogue.restatement(Restatement((Note("my dog", "Pixel"),)))
+    passes = []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda *a, **k: passes.append(1) or forward(*a, **k))
+    monkeypatch.setattr(decoding, "draft", lambda line: right[len(line.written) :])
+    assert lines_of(model, dialogue, [text])[0] == [right]
+    assert len(passes) == 1
+    monkeypatch.setattr(decoding, "draft", lambda line: [])
+    assert lines_of(model, dialogue, [text])[0] == [right]
+    assert len(passes) > 2
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("By the way, my dog is called Pixel.", "my dog", "Pixel"),
+        ("Veikko's plate is EJ73 XLK, I think", "Veikko's plate", "EJ73 XLK"),
+        ("my colour: blue", "my colour", "blue"),
+        ("Pavel is my uncle.", "my uncle", "Pavel"),
+    ],
+)
+def test_a_draft_copies_the_turn(text, key, value):
+    dialogue = load_bundle().dialogue
+    guess = draft(Line(dialogue, dialogue.words(text)))
+    assert dialogue.parse(guess).notes == (Note(key, value),)
+    assert guess[-1] == dialogue.end_id
+
+
+def test_a_draft_goes_on_from_what_is_written(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+    line = Line(dialogue, dialogue.words("my dog answers to Pixel."))
+    for token in [dialogue.ids[NOTE], *dialogue.words("my hound")]:
+        line.write(token)
+    written = list(line.written)
+    assert draft(line) == [dialogue.ids[IS], *dialogue.words("Pixel"), dialogue.end_id]
+    assert line.written == written
+
+
+def test_a_draft_is_short_and_needs_no_words(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+    assert draft(Line(dialogue, [])) == [dialogue.ids[NOTE]]
+    long = "my " + "abracadabra" * 20
+    assert len(draft(Line(dialogue, dialogue.words(long)))) == LONGEST
+
+
+def test_words_leave_out_the_marks_behind_them():
+    pieces = [" By", ",", " T", "-", "5", ".", " —", " end"]
+    assert spaced_words(pieces) == [(0, 1), (2, 5), (7, 8)]
