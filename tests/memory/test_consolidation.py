@@ -1,5 +1,7 @@
 """Consolidation: a slow level learns lessons, and the faster ones are emptied."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -138,6 +140,49 @@ def test_it_ends_as_soon_as_everything_is_sure():
     assert consolidation.step % 10 == 0
 
 
+def level_norm(consolidation):
+    return torch.stack([x.norm() for x in consolidation.deltas()["slow"].values()]).norm().item()
+
+
+def test_a_level_that_has_grown_too_large_begins_at_the_bound():
+    model = make_model()
+    state = learned_state(model)
+    free = begin(model, state, options=replace(OPTIONS, norm=None))
+    size = level_norm(free)
+    bounded = begin(model, state, options=replace(OPTIONS, norm=size / 2))
+    assert level_norm(bounded) == pytest.approx(size / 2)
+    for part, delta in bounded.deltas()["slow"].items():
+        torch.testing.assert_close(delta, free.deltas()["slow"][part] / 2)
+
+
+def test_a_level_within_the_bound_keeps_every_bit():
+    model = make_model()
+    state = learned_state(model)
+    free = begin(model, state, options=replace(OPTIONS, norm=None))
+    bounded = begin(model, state, options=replace(OPTIONS, norm=2 * level_norm(free)))
+    for part, delta in bounded.deltas()["slow"].items():
+        assert torch.equal(delta, free.deltas()["slow"][part])
+
+
+def test_rehearsal_restores_what_the_bound_took():
+    model = make_model()
+    state = learned_state(model)
+    bound = level_norm(begin(model, state)) / 2
+    consolidation = begin(model, state, options=replace(OPTIONS, norm=bound))
+    while consolidation.rehearse():
+        pass
+    assert share_right(model, consolidation.result()) == 1.0
+
+
+def test_nothing_to_rehearse_leaves_a_level_as_large_as_it_is():
+    model = make_model()
+    state = learned_state(model)
+    size = level_norm(begin(model, state, options=replace(OPTIONS, norm=None)))
+    options = replace(OPTIONS, norm=size / 2)
+    empty = Consolidation(model.writer, state, "slow", model.pair_loss, [], options)
+    assert level_norm(empty) == pytest.approx(size)
+
+
 def test_it_works_where_no_gradients_are_taken():
     model = make_model()
     state = learned_state(model)
@@ -171,6 +216,8 @@ def test_several_sequences_are_refused():
         ({"rate": 0.0}, "rate is positive"),
         ({"rate": float("inf")}, "rate is positive and finite"),
         ({"sure": 1.0}, "sure lies between 0 and 1"),
+        ({"norm": 0.0}, "norm is positive and finite, or None"),
+        ({"norm": float("nan")}, "norm is positive and finite, or None"),
     ],
 )
 def test_options_out_of_range_are_refused(wrong, sentence):

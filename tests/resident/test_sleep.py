@@ -1,6 +1,7 @@
 """Sleep: what was told moves into the slow level, and nothing is lost on the way."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -205,6 +206,12 @@ def test_all_that_is_new_is_rehearsed_and_of_the_old_the_weak_and_the_forgotten(
 def test_a_plan_survives_the_journal():
     plan = Plan("slow", ((1, 0), (3, 1)), ConsolidationOptions(steps=7, seed=3))
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_plan_of_before_norms_were_bounded_knows_no_bound():
+    values = json.loads(Plan("slow", ((1, 0),), ConsolidationOptions()).to_json())
+    del values["consolidation"]["norm"]
+    assert Plan.from_json(json.dumps(values)).consolidation.norm is None
 
 
 @pytest.mark.parametrize(

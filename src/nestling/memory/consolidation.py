@@ -48,6 +48,8 @@ class ConsolidationOptions:
         sure: rehearsal ends when every token is at least as likely as this.
         check_every: steps between two looks at all pairs.
         seed: of the order in which lessons come.
+        norm: where the level begins with a larger L2 norm, it is scaled back to this one: all that
+            it knows fades alike, and what is rehearsed is restored. None for no bound.
     """
 
     steps: int = 150
@@ -56,6 +58,7 @@ class ConsolidationOptions:
     sure: float = 0.9
     check_every: int = 25
     seed: int = 0
+    norm: float | None = 128.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "check_every"):
@@ -65,6 +68,8 @@ class ConsolidationOptions:
             raise ValueError(f"rate is positive and finite, got {self.rate}")
         if not 0 < self.sure < 1:
             raise ValueError(f"sure lies between 0 and 1, got {self.sure}")
+        if self.norm is not None and not 0 < self.norm < math.inf:
+            raise ValueError(f"norm is positive and finite, or None, got {self.norm}")
 
 
 class Consolidation:
@@ -116,6 +121,11 @@ class Consolidation:
             # The same weights: what the faster levels hold is where rehearsal starts from.
             for name in self.emptied:
                 learned = {part: x + deltas[name][part] for part, x in learned.items()}
+        if self.options.norm is not None and self.lessons:
+            size = torch.stack([x.norm() for x in learned.values()]).norm()
+            # Exactly 1 up to the bound.
+            scale = self.options.norm / size.clamp(min=self.options.norm)
+            learned = {part: scale * x for part, x in learned.items()}
         with torch.inference_mode(False):
             self._delta = {part: x.clone().requires_grad_() for part, x in learned.items()}
             self._adam = torch.optim.Adam(

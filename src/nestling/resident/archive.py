@@ -305,7 +305,7 @@ def _check_plan(entry: Entry, told: set[tuple[int, int]]) -> None:
         places = [(_is(number, int), _is(place, int)) for number, place in plan.notes]
         chosen = plan.consolidation
         counts = (chosen.steps, chosen.batch, chosen.check_every, plan.dreamed, plan.base_turns)
-        weights = (chosen.rate, chosen.sure, plan.dream_weight, plan.base_weight)
+        weights = (chosen.rate, chosen.sure, plan.dream_weight, plan.base_weight, chosen.norm or 0)
         sound = (
             told.issuperset(places)
             and len(set(places)) == len(places)

@@ -87,7 +87,8 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         values = json.loads(text)
         values["notes"] = tuple((entry, place) for entry, place in values["notes"])
-        values["consolidation"] = ConsolidationOptions(**values["consolidation"])
+        # Plans of before norms were bounded know no bound.
+        values["consolidation"] = ConsolidationOptions(**{"norm": None, **values["consolidation"]})
         return cls(**values)
 
 
