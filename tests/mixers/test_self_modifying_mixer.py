@@ -361,6 +361,50 @@ def test_heads_begin_at_rates_of_their_own(memory, last):
     torch.testing.assert_close(alone.eta_bias, mixer.eta_bias[:1])
 
 
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({"objective": "dot_product"}, 0.5),
+        ({"objective": "dot_product", "delta": False}, 0.5 / 32),
+        ({"objective": "dot_product", "momentum": True}, 0.5 / 32),
+        ({"objective": "dot_product", "memory": "mlp"}, 0.05 / 32),
+        ({}, 0.5 / 32),
+    ],
+    ids=str,
+)
+def test_only_what_goes_stale_in_a_chunk_begins_slowly(options, first):
+    options = SelfModifyingOptions(**options)
+    mixer = SelfModifyingTitans(96, 3, chunk_size=32, options=options)
+    rate = mixer.scheme.eta_max * mixer.eta_bias[0].sigmoid().item()
+    assert rate == pytest.approx(first, rel=1e-4)
+
+
+def test_gates_of_the_output_begin_open():
+    torch.manual_seed(0)
+    mixer = SelfModifyingTitans(64, 2)
+    gates = functional.silu(mixer.gate_projection(torch.randn(200, 64)))
+    assert 0.95 < gates.mean() < 1.05
+    assert gates.std() < 0.2
+
+
+def test_the_value_alone_has_an_input_of_its_own():
+    mixer = make_mixer()
+    seen = []
+    scan = self_modifying.self_modifying_scan
+
+    def watched(*arguments):
+        seen.append([x.clone() for x in arguments[:3]])
+        return scan(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(self_modifying, "self_modifying_scan", watched)
+        mixer(tokens_of(1, 4), None, torch.tensor([4]))
+    inputs, contents, queries = seen[0]
+    for x in (inputs, contents, queries):
+        torch.testing.assert_close(x.norm(dim=-1), torch.ones_like(x[..., 0]), rtol=1e-3, atol=0)
+    assert not torch.allclose(inputs, contents) and not torch.allclose(contents, queries)
+
+
 def test_half_precision_parameters_keep_a_float32_memory():
     mixer = make_mixer().bfloat16()
     state = fresh_state(mixer, 2)

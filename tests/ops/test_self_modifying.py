@@ -11,6 +11,7 @@ from nestling.ops.writes import Memory
 torch.set_num_threads(1)
 
 BATCH, HEADS, WIDTH, INNER = 3, 2, 4, 5
+PER_TOKEN = ("inputs", "contents", "queries")
 
 
 def make_tensors(
@@ -44,8 +45,7 @@ def make_tensors(
         return (normal(heads, width), normal(heads, shift=shift)) if wanted else (None, None)
 
     return {
-        "inputs": normal(batch, tokens, heads, width),
-        "queries": normal(batch, tokens, heads, width),
+        **{name: normal(batch, tokens, heads, width) for name in PER_TOKEN},
         "initial": matrices(heads, scale=1.0),
         "state": Memory(
             matrices(batch, heads, scale=0.3),
@@ -206,8 +206,8 @@ def test_chunk_of_one_is_the_recurrence_as_written(function, decay_to, momentum)
     if momentum:
         moving = dict(zip(MEMORIES, plain["state"].momenta[0][0], strict=False))
     for t in range(tokens):
-        u, q = plain["inputs"][t, 0], plain["queries"][t, 0]
-        k, v = memories["k"] @ u, memories["v"] @ u
+        u, c, q = (plain[name][t, 0] for name in ("inputs", "contents", "queries"))
+        k, v = memories["k"] @ u, memories["v"] @ c
         k, v = (x / (x @ x + 1e-6).sqrt() for x in (k, v))
         alpha = 1 / (1 + (gates.alpha_weight @ (memories["alpha"] @ u) + gates.alpha_bias).exp())
         eta = (gates.eta_weight @ (memories["eta"] @ u) + gates.eta_bias).sigmoid()
@@ -239,8 +239,8 @@ def test_l2_is_the_gated_delta_rule_with_values_vhat_minus_the_snapshots_answer(
     deviation, gates = plain["state"].weights[0][0], plain["gates"]
     snapshot = plain["initial"][0] + deviation
     m_k, m_v, m_eta, m_alpha, _ = snapshot
-    for u in plain["inputs"][:, 0]:
-        k, v = unit_norm(m_k @ u), unit_norm(m_v @ u)
+    for u, c in zip(plain["inputs"][:, 0], plain["contents"][:, 0], strict=True):
+        k, v = unit_norm(m_k @ u), unit_norm(m_v @ c)
         alpha_logit = gates.alpha_weight @ (m_alpha @ u) + gates.alpha_bias
         alpha = (-functional.softplus(alpha_logit)).exp()
         eta = (gates.eta_weight @ (m_eta @ u) + gates.eta_bias).sigmoid().minimum((1 + alpha) / 2)
@@ -301,8 +301,7 @@ def test_padding_is_as_if_it_were_not_there(memory):
     for b, length in enumerate([11, 8, 3]):
         alone = {
             **arguments,
-            "inputs": arguments["inputs"][b : b + 1, :length],
-            "queries": arguments["queries"][b : b + 1, :length],
+            **{name: arguments[name][b : b + 1, :length] for name in PER_TOKEN},
             "state": changed(arguments["state"], lambda x, b=b: x[b : b + 1]),
         }
         expected = reads[b : b + 1, :length], changed(state, lambda x, b=b: x[b : b + 1])
@@ -315,8 +314,7 @@ def test_an_unfinished_chunk_is_read_but_leaves_no_trace(mem, others, kept):
     arguments = make_tensors(7)
     options = {"chunk_size": mem, "projection_chunk_size": others}
     reads, state = call(self_modifying_scan, arguments, [7, 7, 7], **options)
-    first = {**arguments, "inputs": arguments["inputs"][:, :kept]}
-    first["queries"] = arguments["queries"][:, :kept]
+    first = {**arguments, **{name: arguments[name][:, :kept] for name in PER_TOKEN}}
     assert_all_close(state, call(self_modifying_scan, first, [kept] * 3, **options)[1])
     assert reads[:, kept:].abs().min() > 0
 
@@ -345,6 +343,21 @@ def test_running_reads_see_their_own_chunk_and_chunk_reads_do_not():
         assert torch.equal(before[:, 1:], after[:, 1:]) is not sees
 
 
+@pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+def test_contents_change_what_is_written_and_neither_where_nor_how_strongly(function):
+    arguments = changed(make_tensors(1), torch.Tensor.detach)
+    other = {**arguments, "contents": arguments["contents"] + 1}
+    options = {"chunk_size": 1, "objective": "dot_product"}
+    one, two = (call(function, x, [1] * BATCH, **options)[1] for x in (arguments, other))
+    difference = (one.weights[0] - two.weights[0]).flatten(2, 3)
+    # Of rank one, along the key: what the memories answer to it.
+    m_k = (arguments["initial"][0] + arguments["state"].weights[0])[:, :, MEMORIES.index("k")]
+    key = (m_k @ arguments["inputs"][:, 0, :, :, None]).mT
+    key = key / key.norm(dim=-1, keepdim=True)
+    assert difference.norm() > 1e-3
+    torch.testing.assert_close(difference @ key.mT @ key, difference, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("chunk_size", [1, 16, 64])
 @pytest.mark.parametrize("objective", ["l2", "dot_product"])
 def test_a_long_random_sequence_keeps_the_state_bounded(chunk_size, objective):
@@ -360,8 +373,7 @@ def test_a_long_random_sequence_keeps_the_state_bounded(chunk_size, objective):
         alpha_bias=torch.full((HEADS,), -6.0),
     )
     arguments = {
-        "inputs": unit_norm(arguments["inputs"]),
-        "queries": unit_norm(arguments["queries"]),
+        **{name: unit_norm(arguments[name]) for name in PER_TOKEN},
         "initial": (initial,),
         "state": Memory((torch.zeros(1, *initial.shape),)),
         "gates": gates,

@@ -1,7 +1,7 @@
 """Self-modifying Titans: the mixer of Hope (NL §4.2-4.7, [L 83-93]).
 
-    x -> input projection -> short convolution -> SiLU -> u, q   (static, of unit length per head)
-    u -> five memories per head -> key, value, rate, retention -> they write all five
+    x -> input projection -> short convolution -> SiLU -> u, c, q   (static, unit length per head)
+    u, c -> five memories per head -> key, value, rate, retention -> they write all five
     q -> M_mem -> RMSNorm -> times SiLU(gate projection of x) -> output projection
 
 The memories start from a learned value and the state holds their deviation from it, so a state of
@@ -14,16 +14,22 @@ Two departures keep the memories alive, because a self-modifying memory makes it
   act on the memory itself, in which every target is linear: what fades never comes back. After
   4,096 random tokens (initial parameters, width 64, 2 heads) |M| is 0.91 of what it was, and 0.006
   to the letter.
-- The value v = M_v u has unit length, like k and q. A free one feeds back quadratically: M_v makes
+- The value v = M_v c has unit length, like k and q. A free one feeds back quadratically: M_v makes
   v, M_v v is the target, and the target is written into M_v.
+
+Key, rate and retention are made of one input, u, and the value of another, c: what a token is bound
+to is often the token before it (NL §4.7 puts a static map before each memory). With one input for
+both, a head has to find room for both in its few dimensions.
 
 The paper leaves the heads of rate and retention and the range of the rate open (NL §4.7): the heads
 are static, and the rate is bounded so that no decay overshoots. That bound leaves out the error of
 "l2", which is as old as the chunk: on random tokens, rates from 0.9 on (in chunks of 64, from 0.5
 on) let the memories grow, so that by default no rate exceeds 3 / chunk_size, and all start at
-0.5 / chunk_size. "dot_product" has no such limit. An MLP is less patient: at most 0.1 and 3 /
-chunk_size, without the delta decay 1 / chunk_size. Momentum makes a gradient count 1 / (1 - mu)
-times, so the rate is 1 - mu times as large.
+0.5 / chunk_size. With "dot_product" a matrix is written by the plain delta rule: its rate may be 1
+in any chunk, and starts at 0.5. An MLP is less patient: at most 0.1 and 3 / chunk_size, without the
+delta decay 1 / chunk_size, and 0.1 / chunk_size with "dot_product", where nothing but retention
+holds its first matrix. Momentum makes a gradient count 1 / (1 - mu) times, so the rate is 1 - mu
+times as large.
 
 Momentum is the paper's, token by token: the write of a token enters the memory at once and goes on
 entering it, weaker by mu each time. Its mu comes from a static head on u.
@@ -53,6 +59,8 @@ from nestling.ops.self_modifying import self_modifying_scan
 from nestling.ops.writes import Memory
 
 State = dict[str, Tensor]
+# Where SiLU is 1.
+OPEN = 1.2785
 ADAPTIVE = tuple(name for name in MEMORIES if name != "mem")
 
 
@@ -131,9 +139,23 @@ class SelfModifyingOptions:
             eta_max=self.eta_max or self._stable_rate(max(chunk_size, other)),
         )
 
+    @property
+    def is_delta_rule(self) -> bool:
+        """Whether no error goes stale in a chunk, so that any rate up to 1 is stable."""
+        return (
+            self.memory == "linear"
+            and self.objective == "dot_product"
+            and self.delta
+            and not self.momentum
+        )
+
     def _stable_rate(self, chunk_size: int) -> float:
+        if self.is_delta_rule:
+            return 1.0
         if self.memory == "linear":
             return min(1.0, 3.0 / chunk_size)
+        if self.objective == "dot_product":
+            return 0.1 / chunk_size
         return min(0.1, (3.0 if self.delta else 1.0) / chunk_size)
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,8 +210,8 @@ class SelfModifyingTitans(nn.Module):
         if self.options.memory == "mlp":
             inner = self.options.expansion * width
             shapes = [(inner, width), (width, inner)]
-        self.input_projection = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
-        self.convolution = ShortConvolution(2 * hidden_size, conv_width)
+        self.input_projection = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.convolution = ShortConvolution(3 * hidden_size, conv_width)
         self.memory_init = nn.ParameterList(
             nn.Parameter(torch.empty(heads, memories, *shape)) for shape in shapes
         )
@@ -202,7 +224,7 @@ class SelfModifyingTitans(nn.Module):
             self.mu_weight = nn.Parameter(torch.empty(heads, width))
             self.mu_bias = nn.Parameter(torch.empty(heads))
         self.read_norm = nn.RMSNorm(width, eps=1e-6)
-        self.gate_projection = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.gate_projection = nn.Linear(hidden_size, hidden_size)
         self.output_projection = nn.Linear(hidden_size, hidden_size, bias=False)
         self.reset_parameters()
 
@@ -211,13 +233,15 @@ class SelfModifyingTitans(nn.Module):
 
         | name                              | distribution                                        |
         |-----------------------------------|-----------------------------------------------------|
-        | input, gate, output projection    | N(0, 1 / hidden_size)                               |
+        | input and output projection       | N(0, 1 / hidden_size)                               |
+        | gate projection                   | N(0, 0.01 / hidden_size); bias: open gates          |
         | convolution                       | U(-1, 1) / sqrt(conv_width)                         |
         | memory_init, a matrix             | a random rotation per head and memory               |
         | memory_init, an MLP               | N(0, 1), then such that it adds a vector of length 1|
         | eta, alpha, mu_weight             | N(0, 0.1^2)                                         |
-        | eta_bias                          | a rate of 0.5 / chunk_size, at most eta_max / 2     |
-        |                                   | (first head), to a 50th of that (last)              |
+        | eta_bias                          | a rate of 0.5 / chunk_size, at most eta_max / 2, of |
+        |                                   | 0.5 for the plain delta rule (first head), to a     |
+        |                                   | 50th of that (last)                                 |
         | alpha_bias                        | a retention from 0.999 (first head) to 0.99999, for |
         |                                   | MLPs to 0.995                                       |
         | mu_bias                           | a momentum of 0.5                                   |
@@ -226,8 +250,10 @@ class SelfModifyingTitans(nn.Module):
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
         know what was written last, others count.
         """
-        for projection in (self.input_projection, self.gate_projection, self.output_projection):
+        for projection in (self.input_projection, self.output_projection):
             nn.init.normal_(projection.weight, std=self.hidden_size**-0.5)
+        nn.init.normal_(self.gate_projection.weight, std=0.1 * self.hidden_size**-0.5)
+        nn.init.constant_(self.gate_projection.bias, OPEN)
         self.convolution.reset_parameters()
         if len(self.memory_init) == 1:
             for matrix in self.memory_init[0].detach().flatten(0, 1):
@@ -238,7 +264,9 @@ class SelfModifyingTitans(nn.Module):
             # The mean square of silu(N(0, 1)) is 0.356.
             nn.init.normal_(second, std=(0.356 * second.shape[-2] * second.shape[-1]) ** -0.5)
         eta_max = self.scheme.eta_max
-        rate = min(0.5, 0.5 / (self.chunk_size * eta_max))  # of eta_max
+        # Of eta_max; tokens that share a stale error write together.
+        stale = 1 if self.options.is_delta_rule else self.chunk_size
+        rate = min(0.5, 0.5 / (stale * eta_max))
         slower = torch.linspace(0, 1, self.num_heads, dtype=torch.float64)
         nn.init.normal_(self.eta_weight, std=0.1)
         with torch.no_grad():
@@ -262,9 +290,9 @@ class SelfModifyingTitans(nn.Module):
         heads, width = self.num_heads, self.head_width
         memory_dtype = torch.promote_types(self.memory_init[0].dtype, torch.float32)
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
-            "pending": ((self.chunk_size, 2, heads, width), None),
+            "pending": ((self.chunk_size, 3, heads, width), None),
             "pending_count": ((), torch.int64),
-            "convolution": ((self.convolution.width - 1, 2 * self.hidden_size), None),
+            "convolution": ((self.convolution.width - 1, 3 * self.hidden_size), None),
         }
         for place, weight in enumerate(self.memory_init):
             shapes[f"memory.{place}"] = (tuple(weight.shape), memory_dtype)
@@ -288,7 +316,7 @@ class SelfModifyingTitans(nn.Module):
         mixed, convolution = self.convolution(self.input_projection(x), tail, lengths)
         # Unit length: the gates read u as it is, and no token may drive them far by its scale.
         tokens = unit_norm(
-            functional.silu(mixed).unflatten(-1, (2, self.num_heads, self.head_width))
+            functional.silu(mixed).unflatten(-1, (3, self.num_heads, self.head_width))
         )
         if state is None:
             return self._output(x, self._scan(tokens, None, lengths)[0]), None
@@ -314,15 +342,15 @@ class SelfModifyingTitans(nn.Module):
     def _scan(
         self, tokens: Tensor, memory: Memory | None, lengths: Tensor
     ) -> tuple[Tensor, Memory | None]:
-        """Read `tokens [B, T, 2, H, K]`, pairs of u and q, from the start of a chunk on."""
-        u, q = tokens.unbind(2)
+        """Read `tokens [B, T, 3, H, K]`, u, c and q of each, from the start of a chunk on."""
+        u, c, q = tokens.unbind(2)
         gates = Gates(self.eta_weight, self.eta_bias)
         if self.options.retention:
             gates = gates._replace(alpha_weight=self.alpha_weight, alpha_bias=self.alpha_bias)
         if self.options.momentum:
             gates = gates._replace(mu_weight=self.mu_weight, mu_bias=self.mu_bias)
         initial = tuple(self.memory_init)
-        return self_modifying_scan(u, q, initial, memory, gates, lengths, self.scheme)
+        return self_modifying_scan(u, c, q, initial, memory, gates, lengths, self.scheme)
 
     def _output(self, x: Tensor, reads: Tensor) -> Tensor:
         gate = functional.silu(self.gate_projection(x))

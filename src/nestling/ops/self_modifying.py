@@ -1,13 +1,13 @@
 """Self-modifying memories as one scan over chunks (NL §4.2-4.5, [L 83-93]).
 
-Five memories per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's input u_t into its key,
-value, rate and retention and answer its query, and are all written with that key, rate and
+Five memories per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's inputs u_t and c_t into
+its key, value, rate and retention and answer its query, and are all written with that key, rate and
 retention; a sixth, M_q, may make the query. A memory is `M(z) = W z` or, with two matrices,
 `M(z) = z + W_1 silu(W_2 z)`. Every matrix W = A + D: only D decays, and the anchor A is W's
 initial value (`decay_to="initial"`) or zero, the letter of eq. 88. With S the state at the start
 of a chunk:
 
-    k_t = M_k,S(u_t) / |M_k,S(u_t)|                    v_t and q_t in the same way
+    k_t = M_k,S(u_t) / |M_k,S(u_t)|                    v_t of M_v and c_t and q_t in the same way
     alpha_t = exp(-softplus(w_alpha . M_alpha,S(u_t) + b_alpha))
     eta_t = min(eta_max sigmoid(w_eta . M_eta,S(u_t) + b_eta), (1 + alpha_t) / 2)
     mu_t = sigmoid(w_mu . u_t + b_mu)              (with it, eta_t is 1 - mu_t times the above)
@@ -58,6 +58,7 @@ from nestling.ops.writes import Memory
 
 def self_modifying_scan(
     inputs: Tensor,
+    contents: Tensor,
     queries: Tensor,
     initial: Sequence[Tensor],
     state: Memory | None,
@@ -68,7 +69,9 @@ def self_modifying_scan(
     """Read T tokens with five or six self-modifying memories per head, one chunk at a time.
 
     Args:
-        inputs: `u [B, T, H, K]`, left-aligned; row 0 stands at the start of a chunk.
+        inputs: `u [B, T, H, K]`, what key, rate and retention are made of, left-aligned; row 0
+            stands at the start of a chunk.
+        contents: `c [B, T, H, K]`, what the value is made of.
         queries: `q [B, T, H, K]`, or what M_q makes them of.
         initial: the matrices of a fresh sequence, `[H, M, K, K]`, or `[H, M, E, K]` and
             `[H, M, K, E]`, used in this order; M is 6 with M_q, else 5. The computation runs in
@@ -105,11 +108,12 @@ def self_modifying_scan(
             kind = TokenPassage if step == 1 else FactoredPassage
         kept, snapshot = now, anchor
         reads = []
-        for place, (u, q) in enumerate(zip(split(inputs), split(queries), strict=True)):
+        split_tokens = zip(split(inputs), split(contents), split(queries), strict=True)
+        for place, (u, c, q) in enumerate(split_tokens):
             due = scheme.due(place * step, initial[0].shape[1], inputs.device)
             memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
             snapshot = memory if due is None else _where(due, memory, snapshot)
-            tokens_of_step = read_tokens(u, q, snapshot, gates, scheme.eta_max)
+            tokens_of_step = read_tokens(u, c, q, snapshot, gates, scheme.eta_max)
             passage = kind(tokens_of_step, snapshot, now, scheme)
             reads.append(passage.read(anchor))
             if state is None and place + 1 == steps:
@@ -125,6 +129,7 @@ def self_modifying_scan(
 
 def self_modifying_loop(
     inputs: Tensor,
+    contents: Tensor,
     queries: Tensor,
     initial: Sequence[Tensor],
     state: Memory | None,
@@ -134,7 +139,9 @@ def self_modifying_loop(
 ) -> tuple[Tensor, Memory | None]:
     """Do what `self_modifying_scan` does, token by token, with gradients by autograd."""
     dtype = torch.promote_types(initial[0].dtype, torch.float32)
-    inputs, queries = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
+    inputs, contents, queries = (
+        mask_rows(x, lengths).to(dtype) for x in (inputs, contents, queries)
+    )
     anchor, now = _anchor_and_decaying(initial, state, len(inputs), gates, scheme)
     memories, device = initial[0].shape[1], inputs.device
     written = scheme.written(memories, device)
@@ -146,7 +153,8 @@ def self_modifying_loop(
         snapshot = memory if due is None else _where(due, memory, snapshot)
         # What the memories make of the token: [B, H, M, K].
         made = _answers(snapshot, inputs[:, t, :, None])
-        k, v = unit_norm(made[:, :, KEY]), unit_norm(made[:, :, VALUE])
+        k = unit_norm(made[:, :, KEY])
+        v = unit_norm(_answers(snapshot, contents[:, t, :, None])[:, :, VALUE])
         q = queries[:, t]
         if memories > QUERY:
             q = unit_norm(_answers(snapshot, q[:, :, None])[:, :, QUERY])
