@@ -127,6 +127,9 @@ LANGUAGES: dict[str, Language] = {
 }
 
 _STATIC = (Level(period=0),)
+# In chunks of one token nothing goes stale, and "l2" can turn around what a memory holds: parity
+# needs that.
+_MODELS = {**PEERS, "hope": {"mixer": "self_modifying"}}
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Course:
             tie_word_embeddings=False,
         )
         torch.manual_seed(seed)
-        return Hope(replace(settings, **PEERS[name]))
+        return Hope(replace(settings, **_MODELS[name]))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
+from nestling.mixers.self_modifying import SelfModifyingOptions
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 from nestling.training.steps import take_step
@@ -24,9 +25,13 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
 IGNORED = -100
 _STATIC = (Level(period=0),)
-# The models that are compared, by the settings in which they differ.
+# The models that are compared, by the settings in which they differ. What is told once must be
+# known at once: Hope writes with the plain delta rule, whose rate may be 1 in chunks of any size.
 PEERS: dict[str, dict[str, Any]] = {
-    "hope": {"mixer": "self_modifying"},
+    "hope": {
+        "mixer": "self_modifying",
+        "self_modifying": SelfModifyingOptions(objective="dot_product"),
+    },
     "titans": {"mixer": "titans"},
     "gated_delta_net": {"mixer": "gated_delta_net"},
     "delta_net": {"mixer": "delta_net"},
