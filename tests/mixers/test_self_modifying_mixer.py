@@ -22,6 +22,7 @@ KINDS = [
     {"momentum": True, "delta": False, "retention": False},
     {"memory": "mlp", "adaptive": ("v", "q"), "projection_chunk_size": 32},
     {"projection_chunk_size": 1, "adaptive": ("k", "v", "eta", "alpha", "q")},
+    {"own_value_input": True, "open_gates": True},
 ]
 
 
@@ -307,7 +308,8 @@ def test_large_initial_memories_and_rates_do_not_diverge(chunk_size, objective):
         mixer.memory_init[0].mul_(2)
     y, ratio = memory_after(mixer, 4000)
     assert y.isfinite().all()
-    assert ratio.max() < 3
+    # The plain delta rule is let write as strongly as it is told to.
+    assert ratio.max() < (3 if objective == "l2" else 10)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 16, 64])
@@ -379,30 +381,38 @@ def test_only_what_goes_stale_in_a_chunk_begins_slowly(options, first):
     assert rate == pytest.approx(first, rel=1e-4)
 
 
-def test_gates_of_the_output_begin_open():
+def test_gates_of_the_output_begin_open_on_request():
     torch.manual_seed(0)
-    mixer = SelfModifyingTitans(64, 2)
-    gates = functional.silu(mixer.gate_projection(torch.randn(200, 64)))
+    options = SelfModifyingOptions(open_gates=True)
+    x = torch.randn(200, 64)
+    gates = functional.silu(SelfModifyingTitans(64, 2, options=options).gate_projection(x))
     assert 0.95 < gates.mean() < 1.05
     assert gates.std() < 0.2
+    assert functional.silu(SelfModifyingTitans(64, 2).gate_projection(x)).mean() < 0.5
 
 
-def test_the_value_alone_has_an_input_of_its_own():
-    mixer = make_mixer()
+@pytest.mark.parametrize("own", [False, True])
+def test_the_value_may_have_an_input_of_its_own(own):
+    mixer = make_mixer(own_value_input=own)
     seen = []
     scan = self_modifying.self_modifying_scan
 
     def watched(*arguments):
-        seen.append([x.clone() for x in arguments[:3]])
+        seen.append(arguments[:3])
         return scan(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(self_modifying, "self_modifying_scan", watched)
         mixer(tokens_of(1, 4), None, torch.tensor([4]))
     inputs, contents, queries = seen[0]
-    for x in (inputs, contents, queries):
-        torch.testing.assert_close(x.norm(dim=-1), torch.ones_like(x[..., 0]), rtol=1e-3, atol=0)
-    assert not torch.allclose(inputs, contents) and not torch.allclose(contents, queries)
+    assert not torch.allclose(inputs, queries)
+    assert (contents is None) is not own
+    if own:
+        for x in (inputs, contents, queries):
+            torch.testing.assert_close(
+                x.norm(dim=-1), torch.ones_like(x[..., 0]), rtol=1e-3, atol=0
+            )
+        assert not torch.allclose(inputs, contents) and not torch.allclose(contents, queries)
 
 
 def test_half_precision_parameters_keep_a_float32_memory():

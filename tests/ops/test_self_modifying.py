@@ -123,6 +123,25 @@ def test_scan_equals_loop_in_values_and_gradients(
     assert_scan_equals_loop(make_tensors(tokens), lengths, decay_to=decay_to, **options)
 
 
+@pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_without_contents_the_inputs_are_those_of_the_value(function, chunk_size):
+    arguments = make_tensors(9)
+    same = {**arguments, "contents": arguments["inputs"]}
+    none = {**arguments, "contents": None}
+    first, second = (
+        values_and_gradients(function, x, [9, 5, 0], chunk_size=chunk_size) for x in (same, none)
+    )
+    # `same` has the leaf twice: its gradients come after the reads and the state.
+    outputs = len(second) - len(tensors_in(none))
+    assert_all_close(first[:outputs], second[:outputs])
+    assert_all_close(first[outputs], second[outputs])
+
+
+def test_the_scan_without_contents_equals_the_loop():
+    assert_scan_equals_loop({**make_tensors(10), "contents": None}, [10, 8, 3], chunk_size=4)
+
+
 @pytest.mark.parametrize("memory", ["linear", "mlp"])
 @pytest.mark.parametrize("momentum", [False, True])
 @pytest.mark.parametrize("delta", [False, True])

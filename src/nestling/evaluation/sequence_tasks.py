@@ -26,11 +26,14 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 IGNORED = -100
 _STATIC = (Level(period=0),)
 # The models that are compared, by the settings in which they differ. What is told once must be
-# known at once: Hope writes with the plain delta rule, whose rate may be 1 in chunks of any size.
+# known at once: Hope writes with the plain delta rule, whose rate may be 1 in chunks of any size,
+# and keys and values have inputs of their own.
 PEERS: dict[str, dict[str, Any]] = {
     "hope": {
         "mixer": "self_modifying",
-        "self_modifying": SelfModifyingOptions(objective="dot_product"),
+        "self_modifying": SelfModifyingOptions(
+            objective="dot_product", own_value_input=True, open_gates=True
+        ),
     },
     "titans": {"mixer": "titans"},
     "gated_delta_net": {"mixer": "gated_delta_net"},

@@ -1,7 +1,7 @@
 """Self-modifying Titans: the mixer of Hope (NL §4.2-4.7, [L 83-93]).
 
-    x -> input projection -> short convolution -> SiLU -> u, c, q   (static, unit length per head)
-    u, c -> five memories per head -> key, value, rate, retention -> they write all five
+    x -> input projection -> short convolution -> SiLU -> u, q   (static, of unit length per head)
+    u -> five memories per head -> key, value, rate, retention -> they write all five
     q -> M_mem -> RMSNorm -> times SiLU(gate projection of x) -> output projection
 
 The memories start from a learned value and the state holds their deviation from it, so a state of
@@ -14,12 +14,12 @@ Two departures keep the memories alive, because a self-modifying memory makes it
   act on the memory itself, in which every target is linear: what fades never comes back. After
   4,096 random tokens (initial parameters, width 64, 2 heads) |M| is 0.91 of what it was, and 0.006
   to the letter.
-- The value v = M_v c has unit length, like k and q. A free one feeds back quadratically: M_v makes
+- The value v = M_v u has unit length, like k and q. A free one feeds back quadratically: M_v makes
   v, M_v v is the target, and the target is written into M_v.
 
-Key, rate and retention are made of one input, u, and the value of another, c: what a token is bound
-to is often the token before it (NL §4.7 puts a static map before each memory). With one input for
-both, a head has to find room for both in its few dimensions.
+What a token is bound to is often the token before it, and with one input for key and value a head
+has to find room for both in its few dimensions. With `own_value_input` the value is made of an
+input c of its own, as NL §4.7 puts a static map before each memory.
 
 The paper leaves the heads of rate and retention and the range of the rate open (NL §4.7): the heads
 are static, and the rate is bounded so that no decay overshoots. That bound leaves out the error of
@@ -82,6 +82,8 @@ class SelfModifyingOptions:
         projection_chunk_size: tokens that share a snapshot of the memories other than M_mem; None
             for the chunk size of M_mem. One of the two is a multiple of the other.
         eta_max: upper bound of the rate; None for the largest that is stable.
+        own_value_input: whether the value is made of an input of its own.
+        open_gates: whether the gates of the output begin open instead of at random.
 
     Raises:
         ValueError: for a name or number outside of these.
@@ -98,6 +100,8 @@ class SelfModifyingOptions:
     read: Read = "running"
     projection_chunk_size: int | None = None
     eta_max: float | None = None
+    own_value_input: bool = False
+    open_gates: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adaptive", tuple(self.adaptive))
@@ -210,8 +214,10 @@ class SelfModifyingTitans(nn.Module):
         if self.options.memory == "mlp":
             inner = self.options.expansion * width
             shapes = [(inner, width), (width, inner)]
-        self.input_projection = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
-        self.convolution = ShortConvolution(3 * hidden_size, conv_width)
+        # u and q, and c between them.
+        self.parts = 3 if self.options.own_value_input else 2
+        self.input_projection = nn.Linear(hidden_size, self.parts * hidden_size, bias=False)
+        self.convolution = ShortConvolution(self.parts * hidden_size, conv_width)
         self.memory_init = nn.ParameterList(
             nn.Parameter(torch.empty(heads, memories, *shape)) for shape in shapes
         )
@@ -224,7 +230,7 @@ class SelfModifyingTitans(nn.Module):
             self.mu_weight = nn.Parameter(torch.empty(heads, width))
             self.mu_bias = nn.Parameter(torch.empty(heads))
         self.read_norm = nn.RMSNorm(width, eps=1e-6)
-        self.gate_projection = nn.Linear(hidden_size, hidden_size)
+        self.gate_projection = nn.Linear(hidden_size, hidden_size, bias=self.options.open_gates)
         self.output_projection = nn.Linear(hidden_size, hidden_size, bias=False)
         self.reset_parameters()
 
@@ -233,8 +239,8 @@ class SelfModifyingTitans(nn.Module):
 
         | name                              | distribution                                        |
         |-----------------------------------|-----------------------------------------------------|
-        | input and output projection       | N(0, 1 / hidden_size)                               |
-        | gate projection                   | N(0, 0.01 / hidden_size); bias: open gates          |
+        | input, output, gate projection    | N(0, 1 / hidden_size)                               |
+        | gate projection, open             | N(0, 0.01 / hidden_size), and 1 is the first gate   |
         | convolution                       | U(-1, 1) / sqrt(conv_width)                         |
         | memory_init, a matrix             | a random rotation per head and memory               |
         | memory_init, an MLP               | N(0, 1), then such that it adds a vector of length 1|
@@ -250,10 +256,12 @@ class SelfModifyingTitans(nn.Module):
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
         know what was written last, others count.
         """
-        for projection in (self.input_projection, self.output_projection):
+        for projection in (self.input_projection, self.output_projection, self.gate_projection):
             nn.init.normal_(projection.weight, std=self.hidden_size**-0.5)
-        nn.init.normal_(self.gate_projection.weight, std=0.1 * self.hidden_size**-0.5)
-        nn.init.constant_(self.gate_projection.bias, OPEN)
+        if self.options.open_gates:
+            with torch.no_grad():
+                self.gate_projection.weight.mul_(0.1)
+            nn.init.constant_(self.gate_projection.bias, OPEN)
         self.convolution.reset_parameters()
         if len(self.memory_init) == 1:
             for matrix in self.memory_init[0].detach().flatten(0, 1):
@@ -290,9 +298,9 @@ class SelfModifyingTitans(nn.Module):
         heads, width = self.num_heads, self.head_width
         memory_dtype = torch.promote_types(self.memory_init[0].dtype, torch.float32)
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype | None]] = {
-            "pending": ((self.chunk_size, 3, heads, width), None),
+            "pending": ((self.chunk_size, self.parts, heads, width), None),
             "pending_count": ((), torch.int64),
-            "convolution": ((self.convolution.width - 1, 3 * self.hidden_size), None),
+            "convolution": ((self.convolution.width - 1, self.parts * self.hidden_size), None),
         }
         for place, weight in enumerate(self.memory_init):
             shapes[f"memory.{place}"] = (tuple(weight.shape), memory_dtype)
@@ -316,7 +324,7 @@ class SelfModifyingTitans(nn.Module):
         mixed, convolution = self.convolution(self.input_projection(x), tail, lengths)
         # Unit length: the gates read u as it is, and no token may drive them far by its scale.
         tokens = unit_norm(
-            functional.silu(mixed).unflatten(-1, (3, self.num_heads, self.head_width))
+            functional.silu(mixed).unflatten(-1, (self.parts, self.num_heads, self.head_width))
         )
         if state is None:
             return self._output(x, self._scan(tokens, None, lengths)[0]), None
@@ -342,15 +350,17 @@ class SelfModifyingTitans(nn.Module):
     def _scan(
         self, tokens: Tensor, memory: Memory | None, lengths: Tensor
     ) -> tuple[Tensor, Memory | None]:
-        """Read `tokens [B, T, 3, H, K]`, u, c and q of each, from the start of a chunk on."""
-        u, c, q = tokens.unbind(2)
+        """Read `tokens [B, T, parts, H, K]`, u, maybe c, and q, from the start of a chunk on."""
+        u, *c, q = tokens.unbind(2)
         gates = Gates(self.eta_weight, self.eta_bias)
         if self.options.retention:
             gates = gates._replace(alpha_weight=self.alpha_weight, alpha_bias=self.alpha_bias)
         if self.options.momentum:
             gates = gates._replace(mu_weight=self.mu_weight, mu_bias=self.mu_bias)
         initial = tuple(self.memory_init)
-        return self_modifying_scan(u, c, q, initial, memory, gates, lengths, self.scheme)
+        return self_modifying_scan(
+            u, c[0] if c else None, q, initial, memory, gates, lengths, self.scheme
+        )
 
     def _output(self, x: Tensor, reads: Tensor) -> Tensor:
         gate = functional.silu(self.gate_projection(x))

@@ -106,13 +106,22 @@ class Tokens(NamedTuple):
 
 
 def read_tokens(
-    u: Tensor, c: Tensor, q: Tensor, snapshot: Sequence[Tensor], gates: Gates, eta_max: float
+    u: Tensor,
+    c: Tensor | None,
+    q: Tensor,
+    snapshot: Sequence[Tensor],
+    gates: Gates,
+    eta_max: float,
 ) -> Tokens:
-    """Ask the memories what u, c and q `[B, H, C, K]` become."""
+    """Ask the memories what u, c and q `[B, H, C, K]` become; without c, u is the value's, too."""
     # One split instead of slices: its backward fills the gradient only once.
-    parts = [w.split((1, 1, 2, 1, w.shape[2] - MEM - 1), dim=2) for w in snapshot]
-    m_k, m_v, m_eta_alpha, m_mem, m_q = zip(*parts, strict=True)
-    k, v = (unit_norm(_asked(m, x).squeeze(2)) for m, x in ((m_k, u), (m_v, c)))
+    parts = [w.split((2, 2, 1, w.shape[2] - MEM - 1), dim=2) for w in snapshot]
+    m_k_v, m_eta_alpha, m_mem, m_q = zip(*parts, strict=True)
+    if c is None:
+        k, v = (unit_norm(x) for x in _asked(m_k_v, u).unbind(2))
+    else:
+        m_k, m_v = zip(*(w.split(1, dim=2) for w in m_k_v), strict=True)
+        k, v = (unit_norm(_asked(m, x).squeeze(2)) for m, x in ((m_k, u), (m_v, c)))
     q = q if m_q[0].shape[2] == 0 else unit_norm(_asked(m_q, q).squeeze(2))
     return Tokens(k, v, q, *rates(*_gate_logits(m_eta_alpha, u, gates), eta_max), m_mem)
 

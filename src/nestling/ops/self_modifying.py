@@ -58,7 +58,7 @@ from nestling.ops.writes import Memory
 
 def self_modifying_scan(
     inputs: Tensor,
-    contents: Tensor,
+    contents: Tensor | None,
     queries: Tensor,
     initial: Sequence[Tensor],
     state: Memory | None,
@@ -71,7 +71,7 @@ def self_modifying_scan(
     Args:
         inputs: `u [B, T, H, K]`, what key, rate and retention are made of, left-aligned; row 0
             stands at the start of a chunk.
-        contents: `c [B, T, H, K]`, what the value is made of.
+        contents: `c [B, T, H, K]`, what the value is made of; None for `inputs`.
         queries: `q [B, T, H, K]`, or what M_q makes them of.
         initial: the matrices of a fresh sequence, `[H, M, K, K]`, or `[H, M, E, K]` and
             `[H, M, K, E]`, used in this order; M is 6 with M_q, else 5. The computation runs in
@@ -108,7 +108,8 @@ def self_modifying_scan(
             kind = TokenPassage if step == 1 else FactoredPassage
         kept, snapshot = now, anchor
         reads = []
-        split_tokens = zip(split(inputs), split(contents), split(queries), strict=True)
+        of_values = (None,) * steps if contents is None else split(contents)
+        split_tokens = zip(split(inputs), of_values, split(queries), strict=True)
         for place, (u, c, q) in enumerate(split_tokens):
             due = scheme.due(place * step, initial[0].shape[1], inputs.device)
             memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
@@ -129,7 +130,7 @@ def self_modifying_scan(
 
 def self_modifying_loop(
     inputs: Tensor,
-    contents: Tensor,
+    contents: Tensor | None,
     queries: Tensor,
     initial: Sequence[Tensor],
     state: Memory | None,
@@ -140,7 +141,8 @@ def self_modifying_loop(
     """Do what `self_modifying_scan` does, token by token, with gradients by autograd."""
     dtype = torch.promote_types(initial[0].dtype, torch.float32)
     inputs, contents, queries = (
-        mask_rows(x, lengths).to(dtype) for x in (inputs, contents, queries)
+        mask_rows(x, lengths).to(dtype)
+        for x in (inputs, inputs if contents is None else contents, queries)
     )
     anchor, now = _anchor_and_decaying(initial, state, len(inputs), gates, scheme)
     memories, device = initial[0].shape[1], inputs.device
