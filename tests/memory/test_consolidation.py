@@ -155,11 +155,13 @@ def test_a_level_that_has_grown_too_large_begins_at_the_bound():
         torch.testing.assert_close(delta, free.deltas()["slow"][part] / 2)
 
 
-def test_a_level_within_the_bound_keeps_every_bit():
+@pytest.mark.parametrize("norm", [41.0, 47.0, 128.0, 1e6])
+def test_a_level_within_the_bound_keeps_every_bit(norm):
     model = make_model()
     state = learned_state(model)
     free = begin(model, state, options=replace(OPTIONS, norm=None))
-    bounded = begin(model, state, options=replace(OPTIONS, norm=2 * level_norm(free)))
+    bounded = begin(model, state, options=replace(OPTIONS, norm=norm))
+    assert 0 < level_norm(free) < norm
     for part, delta in bounded.deltas()["slow"].items():
         assert torch.equal(delta, free.deltas()["slow"][part])
 

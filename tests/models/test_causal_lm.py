@@ -93,6 +93,13 @@ def test_generation_with_the_state_equals_generation_without(model):
     assert torch.equal(generated(model, tokens()), generated(model, tokens(), use_cache=False))
 
 
+def test_generation_goes_on_from_a_memory_with_and_without_a_cache(model):
+    state = model.end_turn(model(tokens(), learn=True).state)
+    ids = tokens(2, 5)
+    cached = generated(model, ids, state=state)
+    assert torch.equal(cached, generated(model, ids, state=state, use_cache=False))
+
+
 @pytest.mark.parametrize("side", ["left", "both"])
 def test_padded_prompts_generate_as_if_alone(model, side):
     ids = tokens(1, 5)

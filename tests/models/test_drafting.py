@@ -19,8 +19,9 @@ TURNS = (
 )
 
 
-def lines_of(model, dialogue, texts):
-    lines, least = decoding.decode_lines(model, dialogue, texts, Grammar(model, dialogue, None), 40)
+def lines_of(model, dialogue, texts, asking=None, most=40):
+    grammar = Grammar(model, dialogue, asking)
+    lines, least = decoding.decode_lines(model, dialogue, texts, grammar, most)
     return [line.written for line in lines], least
 
 
@@ -35,11 +36,14 @@ def model(request, tiny_bundle):
 @torch.inference_mode()
 @pytest.mark.parametrize("text", TURNS)
 @pytest.mark.parametrize("guesses", ["none", "random", "half right", "own"])
-def test_whatever_is_drafted_the_same_is_written(tiny_bundle, model, text, guesses, monkeypatch):
+@pytest.mark.parametrize(("asking", "most"), [(None, 40), (True, 40), (False, 7)])
+def test_whatever_is_drafted_the_same_is_written(
+    tiny_bundle, model, text, guesses, asking, most, monkeypatch
+):
     dialogue, rng = tiny_bundle.dialogue, random.Random(text)
-    (alone, _), (least, _) = lines_of(model, dialogue, [text, text])
+    (alone, _), (least, _) = lines_of(model, dialogue, [text, text], asking, most)
 
-    def drafted(line: Line) -> list[int]:
+    def drafted(line: Line, grammar: Grammar) -> list[int]:
         size = rng.randrange(8)
         if guesses == "random":
             return [rng.randrange(model.settings.vocab_size) for _ in range(size)]
@@ -48,7 +52,7 @@ def test_whatever_is_drafted_the_same_is_written(tiny_bundle, model, text, guess
 
     if guesses != "own":
         monkeypatch.setattr(decoding, "draft", drafted)
-    (written,), (found,) = lines_of(model, dialogue, [text])
+    (written,), (found,) = lines_of(model, dialogue, [text], asking, most)
     assert written == alone
     assert found == pytest.approx(least, abs=1e-4)
 
@@ -61,10 +65,10 @@ def test_what_is_guessed_is_written_in_one_pass(tiny_bundle, monkeypatch):
     passes = []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda *a, **k: passes.append(1) or forward(*a, **k))
-    monkeypatch.setattr(decoding, "draft", lambda line: right[len(line.written) :])
+    monkeypatch.setattr(decoding, "draft", lambda line, _: right[len(line.written) :])
     assert lines_of(model, dialogue, [text])[0] == [right]
     assert len(passes) == 1
-    monkeypatch.setattr(decoding, "draft", lambda line: [])
+    monkeypatch.setattr(decoding, "draft", lambda line, _: [])
     assert lines_of(model, dialogue, [text])[0] == [right]
     assert len(passes) > 2
 
@@ -76,11 +80,16 @@ def test_what_is_guessed_is_written_in_one_pass(tiny_bundle, monkeypatch):
         ("Veikko's plate is EJ73 XLK, I think", "Veikko's plate", "EJ73 XLK"),
         ("my colour: blue", "my colour", "blue"),
         ("Pavel is my uncle.", "my uncle", "Pavel"),
+        ("My dog is called Pixel.", "my dog", "Pixel"),
+        ("My thermostat: 21 degrees", "my thermostat", "21"),
+        ("my code is 4711, I think", "my code", "4711"),
     ],
 )
 def test_a_draft_copies_the_turn(text, key, value):
-    dialogue = load_bundle().dialogue
-    guess = draft(Line(dialogue, dialogue.words(text)))
+    bundle = load_bundle()
+    dialogue = bundle.dialogue
+    grammar = Grammar(bundle.model, dialogue, asking=False)
+    guess = draft(Line(dialogue, dialogue.words(text)), grammar)
     assert dialogue.parse(guess).notes == (Note(key, value),)
     assert guess[-1] == dialogue.end_id
 
@@ -91,15 +100,25 @@ def test_a_draft_goes_on_from_what_is_written(tiny_bundle):
     for token in [dialogue.ids[NOTE], *dialogue.words("my hound")]:
         line.write(token)
     written = list(line.written)
-    assert draft(line) == [dialogue.ids[IS], *dialogue.words("Pixel"), dialogue.end_id]
+    grammar = Grammar(tiny_bundle.model, dialogue, asking=False)
+    assert draft(line, grammar) == [dialogue.ids[IS], *dialogue.words("Pixel"), dialogue.end_id]
     assert line.written == written
+
+
+def test_a_question_is_drafted_as_one():
+    bundle = load_bundle()
+    dialogue = bundle.dialogue
+    grammar = Grammar(bundle.model, dialogue, asking=True)
+    guess = draft(Line(dialogue, dialogue.words("What is my dog called?")), grammar)
+    assert dialogue.parse(guess).asked == "my dog"
 
 
 def test_a_draft_is_short_and_needs_no_words(tiny_bundle):
     dialogue = tiny_bundle.dialogue
-    assert draft(Line(dialogue, [])) == [dialogue.ids[NOTE]]
+    grammar = Grammar(tiny_bundle.model, dialogue, asking=None)
+    assert draft(Line(dialogue, []), grammar) == [dialogue.ids[NOTE]]
     long = "my " + "abracadabra" * 20
-    assert len(draft(Line(dialogue, dialogue.words(long)))) == LONGEST
+    assert len(draft(Line(dialogue, dialogue.words(long)), grammar)) == LONGEST
 
 
 def test_words_leave_out_the_marks_behind_them():

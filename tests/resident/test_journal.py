@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -261,3 +262,71 @@ def test_a_history_is_all_of_a_journal(journal):
     assert (history.head, history.model_hash) == (Head(2, "a", "x"), "abc")
     assert [entry.text for entry in history.entries] == ["1", "2"]
     assert history.snapshots == {1: Head(1, "a", "x")}
+
+
+@pytest.fixture
+def opened(journal, monkeypatch):
+    """The connections that a journal has opened, in order."""
+    found = []
+    connect = Journal._connect
+
+    def counted(self, mode):
+        found.append(connect(self, mode))
+        return found[-1]
+
+    monkeypatch.setattr(Journal, "_connect", counted)
+    return found
+
+
+def is_closed(db):
+    try:
+        db.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_held_calls_share_one_connection_that_is_closed_in_the_end(journal, opened):
+    with journal.held():
+        journal.append([("user", "1", [])], **NO_SNAPSHOT)
+        with journal.held():
+            assert journal.head().entry == 1
+        assert [entry.text for entry in journal.entries()] == ["1"]
+        assert len(opened) == 1 and not is_closed(opened[0])
+    assert is_closed(opened[0])
+    journal.head()
+    journal.head()
+    assert len(opened) == 3 and all(is_closed(db) for db in opened)
+
+
+def test_a_held_call_that_fails_leaves_nothing_and_the_next_one_works(journal, opened):
+    with journal.held():
+        with pytest.raises(JournalError):
+            journal.append([("user", "1", []), ("user", None, [])], **NO_SNAPSHOT)
+        journal.append([("user", "2", [])], **NO_SNAPSHOT)
+        assert [entry.text for entry in journal.entries()] == ["2"]
+    assert is_closed(opened[0])
+
+
+def test_a_held_call_sees_what_another_has_committed(journal):
+    with journal.held():
+        assert journal.entries() == []
+        Journal(journal.path).append([("user", "1", [])], **NO_SNAPSHOT)
+        assert [entry.text for entry in journal.entries()] == ["1"]
+
+
+def test_an_error_while_held_closes_the_connection(journal, opened):
+    with pytest.raises(KeyError), journal.held():
+        journal.head()
+        raise KeyError
+    assert is_closed(opened[0])
+
+
+def test_what_one_thread_holds_no_other_uses(journal, opened):
+    with journal.held():
+        journal.head()
+        other = threading.Thread(target=journal.head)
+        other.start()
+        other.join()
+        assert len(opened) == 2
+        assert not is_closed(opened[0])

@@ -58,7 +58,8 @@ def measure_latency(
 
     `learn` is all that a resident does with a turn: restating, writing, journal and snapshot.
     `learn_in_memory` leaves out the disk. `teach, cold` and `ask, cold` are whole commands, each in
-    a new process. `other turns` are facts told in all the ways of training, each once: means.
+    a new process. `other turns` are facts told in all the ways of training, each once: times and
+    tokens are means.
     """
     from nestling.evaluation.curves import hear
 
@@ -73,10 +74,10 @@ def measure_latency(
     def forward(text: str = TURN) -> None:
         net(torch.tensor([dialogue.turn(text)]), state=fresh)
 
-    def row(operation: str, value: float, base: float, seed: int) -> Row:
+    def row(operation: str, value: float, base: float, seed: int, *turns: str) -> Row:
         return {
             "operation": operation,
-            "tokens": len(dialogue.turn(TURN)),
+            "tokens": round(statistics.mean(len(dialogue.turn(text)) for text in turns or [TURN])),
             "threads": threads,
             "milliseconds": round(value, 3),
             "ratio_to_forward": round(value / base, 2),
@@ -99,5 +100,6 @@ def measure_latency(
                 base = value if name == "forward" else base
                 yield row(name, value, base, round_)
             base = mean_milliseconds(forward, others)
-            yield row("forward, other turns", base, base, round_)
-            yield row("learn, other turns", mean_milliseconds(one.learn, others), base, round_)
+            yield row("forward, other turns", base, base, round_, *others)
+            value = mean_milliseconds(one.learn, others)
+            yield row("learn, other turns", value, base, round_, *others)

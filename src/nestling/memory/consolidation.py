@@ -124,7 +124,7 @@ class Consolidation:
         if self.options.norm is not None and self.lessons:
             size = torch.stack([x.norm() for x in learned.values()]).norm()
             # Exactly 1 up to the bound.
-            scale = self.options.norm / size.clamp(min=self.options.norm)
+            scale = (self.options.norm / size).clamp(max=1.0)
             learned = {part: scale * x for part, x in learned.items()}
         with torch.inference_mode(False):
             self._delta = {part: x.clone().requires_grad_() for part, x in learned.items()}

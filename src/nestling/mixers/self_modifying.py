@@ -26,7 +26,8 @@ are static, and the rate is bounded so that no decay overshoots. That bound leav
 "l2", which is as old as the chunk: on random tokens, rates from 0.9 on (in chunks of 64, from 0.5
 on) let the memories grow, so that by default no rate exceeds 3 / chunk_size, and all start at
 0.5 / chunk_size. With "dot_product" a matrix is written by the plain delta rule: its rate may be 1
-in any chunk, and starts at 0.5. An MLP is less patient: at most 0.1 and 3 / chunk_size, without the
+in any chunk, and starts at 0.5; what it holds at a key that is its own value grows by each write,
+until retention stops it. An MLP is less patient: at most 0.1 and 3 / chunk_size, without the
 delta decay 1 / chunk_size, and 0.1 / chunk_size with "dot_product", where nothing but retention
 holds its first matrix. Momentum makes a gradient count 1 / (1 - mu) times, so the rate is 1 - mu
 times as large.
@@ -145,7 +146,7 @@ class SelfModifyingOptions:
 
     @property
     def is_delta_rule(self) -> bool:
-        """Whether no error goes stale in a chunk, so that any rate up to 1 is stable."""
+        """Whether only targets, and no error, are as old as a chunk: no rate up to 1 overshoots."""
         return (
             self.memory == "linear"
             and self.objective == "dot_product"

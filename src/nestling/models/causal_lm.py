@@ -127,11 +127,13 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
         self, outputs: Any, model_kwargs: dict[str, Any], **kwargs: Any
     ) -> dict[str, Any]:
         # From token to token; without a cache every step reads all tokens from the same beginning.
-        if model_kwargs.get("use_cache"):
-            model_kwargs["state"] = outputs.state
-        return super()._update_model_kwargs_for_generation(  # pyright: ignore
+        # Some versions of transformers carry a state in either case, and some in none.
+        beginning = model_kwargs.get("state")
+        updated = super()._update_model_kwargs_for_generation(  # pyright: ignore
             outputs, model_kwargs, **kwargs
         )
+        updated["state"] = outputs.state if updated.get("use_cache") else beginning
+        return updated
 
     def generate(self, *args: Any, **kwargs: Any):
         """As in Hugging Face, for greedy search and sampling; pass `state=` to go on from a memory.

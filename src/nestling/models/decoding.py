@@ -1,4 +1,4 @@
-"""Decoding: greedy for a batch, and a search with beams for a restatement that is in doubt."""
+"""Decoding: greedy for a batch, with drafts for one turn, with beams for one that is in doubt."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _write(
     device = model.embedding.weight.device
     state, unread, least = model.new_state(1), prompt, 0.0
     while True:
-        drafted = draft(line)
+        drafted = draft(line, grammar)
         reading = model(torch.tensor([[*unread, *drafted]], device=device), state=state)
         scores = reading.logits[0, len(unread) - 1 :]
         logprobs = scores.log_softmax(-1)

@@ -42,7 +42,7 @@ class _Held(threading.local):
 
 
 class Journal:
-    """One SQLite file. Every call is a transaction, and sees all that was committed before.
+    """One SQLite file. A call sees all that was committed before it, and changes all or nothing.
 
     Args:
         path: the file; `create` makes it.
