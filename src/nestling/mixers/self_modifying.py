@@ -257,12 +257,13 @@ class SelfModifyingTitans(nn.Module):
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
         know what was written last, others count.
         """
-        for projection in (self.input_projection, self.output_projection, self.gate_projection):
-            nn.init.normal_(projection.weight, std=self.hidden_size**-0.5)
+        std, gates = self.hidden_size**-0.5, self.gate_projection
+        for projection in (self.input_projection, gates, self.output_projection):
+            if projection is not gates or not self.options.open_gates:
+                nn.init.normal_(projection.weight, std=std)
         if self.options.open_gates:
-            with torch.no_grad():
-                self.gate_projection.weight.mul_(0.1)
-            nn.init.constant_(self.gate_projection.bias, OPEN)
+            nn.init.normal_(gates.weight, std=0.1 * std)
+            nn.init.constant_(gates.bias, OPEN)
         self.convolution.reset_parameters()
         if len(self.memory_init) == 1:
             for matrix in self.memory_init[0].detach().flatten(0, 1):
