@@ -37,10 +37,13 @@ def milliseconds(action: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+def _python(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+
 def _command(name: str, text: str, home: str, model: Path | None) -> None:
-    command = [sys.executable, "-m", "nestling", name, "--memory", "t", "--home", home, text]
-    command += [] if model is None else ["--model", str(model)]
-    subprocess.run(command, check=True, capture_output=True)
+    given = [] if model is None else ["--model", str(model)]
+    _python("-m", "nestling", name, "--memory", "t", "--home", home, text, *given)
 
 
 def mean_milliseconds(action: Callable[[str], object], texts: Sequence[str]) -> float:
@@ -58,8 +61,8 @@ def measure_latency(
 
     `learn` is all that a resident does with a turn: restating, writing, journal and snapshot.
     `learn_in_memory` leaves out the disk. `teach, cold` and `ask, cold` are whole commands, each in
-    a new process. `other turns` are facts told in all the ways of training, each once: times and
-    tokens are means.
+    a new process; `import torch, cold` is one that does nothing else. `other turns` are facts told
+    in all the ways of training, each once: times and tokens are means.
     """
     from nestling.evaluation.curves import hear
 
@@ -91,6 +94,7 @@ def measure_latency(
                 "learn_in_memory": lambda: hear(bundle, [TURN], fresh),
                 "learn": lambda one=one: one.learn(TURN),
                 "ask": lambda one=one: one.ask(QUESTION),
+                "import torch, cold": partial(_python, "-c", "import torch"),
                 "teach, cold": partial(_command, "teach", TURN, home, model),
                 "ask, cold": partial(_command, "ask", QUESTION, home, model),
             }
