@@ -114,6 +114,7 @@ def test_a_turn_is_logged_forgotten_and_undone(run, tmp_path):
     logged = lines(run("memory", "log", "alice", "--json"))
     assert [entry["text"] for entry in logged] == [DOG, SMALL_TALK]
     assert logged[0]["notes"] == [{"key": "my dog", "value": "Pixel"}]
+    assert 6 <= logged[0]["tokens"] <= 12
     assert DOG in run("memory", "log", "alice").stdout
     kept = run("memory", "forget", "alice", "my dog", stdin="n\n", code=1)
     assert "cannot be brought back" in kept.stdout
@@ -121,6 +122,7 @@ def test_a_turn_is_logged_forgotten_and_undone(run, tmp_path):
     assert forgotten == "Forgot my dog: 1 turn, 1 note.\n"
     shown = run("memory", "log", "alice").stdout
     assert "(forgotten)" in shown and "Pixel" not in shown
+    assert lines(run("memory", "log", "alice", "--json"))[0]["tokens"] is None
     assert run("memory", "undo", "alice").stdout == "Forgot the last turn: 1 turn, 0 notes.\n"
     files = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert not any(word in content for content in files for word in (b"Pixel", b"weather"))

@@ -89,7 +89,7 @@ def test_weights_of_another_shape_are_named(folder):
 
 
 def test_a_missing_embedded_model_is_explained(monkeypatch, tmp_path):
-    monkeypatch.setattr("nestling.models.bundle.EMBEDDED", tmp_path / "none")
+    monkeypatch.setattr("nestling.models.folder.EMBEDDED", tmp_path / "none")
     with pytest.raises(ValueError, match="without its model"):
         load_bundle()
 

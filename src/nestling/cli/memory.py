@@ -19,6 +19,7 @@ from nestling.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from nestling.models.dialogue import Dialogue
     from nestling.resident.records import Entry
     from nestling.resident.reports import Forgotten
 
@@ -146,11 +147,12 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
 
 
 @group.command()
-def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
-    """Show the journal of a memory: every turn, with what was noted of it.
+def log(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
+    """Show the journal of a memory: every turn, its length in tokens, and what was noted of it.
 
     The number of a turn is the version that it made.
     """
+    from nestling.models.folder import locate, read_dialogue
     from nestling.resident.history import living
     from nestling.resident.store import MemoryFolder
 
@@ -158,18 +160,22 @@ def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
         folder = MemoryFolder(name, home)
         folder.require()
         entries = folder.journal.entries()
+        dialogue = read_dialogue(locate(model))
+        tokens = {entry.id: _tokens(entry, dialogue) for entry in entries}
         counted = {entry.id for entry in living(entries)}
     if as_json:
         for entry in entries:
             notes = [vars(note) for note in entry.notes]
-            print_json({**vars(entry), "notes": notes, "counts": entry.id in counted})
+            also = {"tokens": tokens[entry.id], "counts": entry.id in counted}
+            print_json({**vars(entry), "notes": notes, **also})
     elif entries:
         _print_table(
-            ("turn", "time", "said", "noted", ""),
+            ("turn", "time", "tokens", "said", "noted", ""),
             [
                 (
                     entry.id,
                     entry.time[:16].replace("T", " "),
+                    "" if tokens[entry.id] is None else tokens[entry.id],
                     _said(entry),
                     _noted(entry),
                     "" if entry.id in counted or entry.role == "rollback" else "rolled back",
@@ -179,6 +185,13 @@ def log(name: Name, home: Home = None, as_json: AsJson = False) -> None:
         )
     else:
         typer.echo(f"{name} was told nothing yet.")
+
+
+def _tokens(entry: Entry, dialogue: Dialogue) -> int | None:
+    """How many a turn has; None where nothing was said, or its words were forgotten."""
+    from nestling.resident.records import SPOKEN
+
+    return len(dialogue.words(entry.text)) if entry.role in SPOKEN and entry.text else None
 
 
 def _said(entry: Entry) -> str:

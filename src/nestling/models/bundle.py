@@ -20,11 +20,10 @@ from torch import Tensor
 
 from nestling.memory.storage import write_file
 from nestling.models.dialogue import Dialogue
+from nestling.models.folder import CONFIG, TOKENIZER, WEIGHTS, locate, read_dialogue
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 
-EMBEDDED = Path(__file__).parent / "fledgling"
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 # Of the names of weights, so that `from_pretrained` knows them.
 PREFIX = "model."
 
@@ -48,27 +47,15 @@ def load_bundle(path: str | Path | None = None) -> ModelBundle:
     Raises:
         ValueError: a file is missing or does not fit the others; the message names it.
     """
-    folder = EMBEDDED if path is None else Path(path)
-    missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
-    if missing and path is None:
-        raise ValueError(
-            "this installation of nestling comes without its model; name a model folder instead"
-        )
-    if missing:
-        raise ValueError(
-            f"{folder} is no model folder: it has no {', '.join(missing)}; "
-            f"a model folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}"
-        )
+    folder = locate(path)
     config, settings = _read_settings(folder / CONFIG)
     content = (folder / WEIGHTS).read_bytes()
     try:
         tensors = safetensors.load(content)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is damaged: {error}") from error
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    except Exception as error:  # tokenizers raises plain Exception
-        raise ValueError(f"{folder / TOKENIZER} is no tokenizer: {error}") from error
+    dialogue = read_dialogue(folder)
+    tokenizer = dialogue.tokenizer
     if tokenizer.get_vocab_size() > settings.vocab_size:
         raise ValueError(
             f"{folder / TOKENIZER} has {tokenizer.get_vocab_size()} ids, and the model knows "
@@ -78,7 +65,7 @@ def load_bundle(path: str | Path | None = None) -> ModelBundle:
     _load_weights(model, tensors, folder / WEIGHTS)
     return ModelBundle(
         model=model.eval(),
-        dialogue=Dialogue(tokenizer),
+        dialogue=dialogue,
         model_hash=_hash(config, settings, content),
         path=folder,
     )
