@@ -160,36 +160,6 @@ class FactoredPassage:
         return answer + written @ m_mem.squeeze(2).mT
 
 
-class TokenPassage:
-    """Writes and reads of a chunk of one token, otherwise as in a `FactoredPassage`.
-
-    Without other tokens there is nothing to solve for: W_end = alpha W - eta (W k + M_S c) k^T.
-    """
-
-    def __init__(
-        self, tokens: Tokens, snapshot: Sequence[Tensor], now: Memory, scheme: Scheme
-    ) -> None:
-        self.tokens, self.running = tokens, scheme.read == "running"
-        (weight,), k = now.weights, tokens.k
-        old, asked = (x.flatten(0, 1).flatten(1, 2) for x in (weight, snapshot[0]))
-        error = (k - tokens.v if scheme.objective == "l2" else -tokens.v).flatten(0, 1)
-        eta, log_alpha = (x.flatten(0, 1)[..., None] for x in (tokens.eta, tokens.log_alpha))
-        k = k.flatten(0, 1)
-        written = torch.baddbmm(error @ asked.mT, k, old.mT)
-        end = torch.baddbmm(log_alpha.exp() * old, written.mT, eta * k, alpha=-1)
-        self.weight = end.view_as(weight)
-
-    def end(self) -> Memory:
-        """The state after the token."""
-        return Memory((self.weight,))
-
-    def read(self, anchor: Sequence[Tensor]) -> Tensor:
-        """What M_mem answers to the query: `[B, H, 1, K]`."""
-        q, (m_mem,) = self.tokens.q, self.tokens.m_mem
-        memory = anchor[0][:, MEM] + self.weight[:, :, MEM] if self.running else m_mem.squeeze(2)
-        return q @ memory.mT
-
-
 class Passage:
     """Writes and reads of any kind of memory."""
 

@@ -20,7 +20,8 @@ and for every matrix, with z_t what M_S(k_t) gives it to read and eta'_t = eta_t
 
 vhat is a constant in that gradient, and differentiated by an outer one. M_mem and the others may
 have chunks of different sizes: each takes its own snapshot. `self_modifying_scan` solves a chunk at
-once (`nestling.ops.writes`); `self_modifying_loop` is the specification, token by token.
+once (`nestling.ops.writes`; for chunks of one token `nestling.ops.token_scan`);
+`self_modifying_loop` is the specification, token by token.
 
 That v has unit length is ours: a free v grows with M_v, which is written with M_v v, so the memory
 feeds back on itself quadratically and can diverge. So is the anchor: with A = 0 every target is
@@ -48,11 +49,11 @@ from nestling.ops.passage import (
     Gates,
     Passage,
     Scheme,
-    TokenPassage,
     rates,
     read_tokens,
     unit_norm,
 )
+from nestling.ops.token_scan import token_scan
 from nestling.ops.writes import Memory
 
 
@@ -103,9 +104,12 @@ def self_modifying_scan(
         anchor, now = _anchor_and_decaying(initial, state, batch, gates, scheme)
         written = scheme.written(initial[0].shape[1], inputs.device)
         factored = len(initial) == 1 and scheme.delta and gates.mu_weight is None
-        kind = Passage
-        if factored:
-            kind = TokenPassage if step == 1 else FactoredPassage
+        if factored and chunk == 1:
+            u, q = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
+            c = None if contents is None else mask_rows(contents, lengths).to(dtype)
+            y, last = token_scan(u, c, q, anchor[0], now.weights[0], gates, lengths, scheme)
+            return y, None if state is None else _as_state(Memory((last,)), anchor, initial)
+        kind = FactoredPassage if factored else Passage
         kept, snapshot = now, anchor
         reads = []
         of_values = (None,) * steps if contents is None else split(contents)
