@@ -16,16 +16,19 @@ DIVERGED = 99.0
 class Finished:
     """Runs that are done, in a file that a later start goes on from; in memory without a path.
 
-    A run is known by its key, a flat dictionary of what was set, and by the course of the race, so
-    that another number of steps is another run. A line that was cut off by a crash is dropped and
-    measured again.
+    A run is known by its key, a flat dictionary of what was set, by the course of the race and by
+    the settings of its model, so that another number of steps is another run. A line that was cut
+    off by a crash is dropped and measured again.
 
     Args:
         course: the size of the race, a dataclass.
+        models: settings by the name that stands under "model" in a key, if there are any.
     """
 
-    def __init__(self, path: str | Path | None, course: Any) -> None:
-        self._course = json.loads(json.dumps(asdict(course)))
+    def __init__(
+        self, path: str | Path | None, course: Any, models: Mapping[str, Mapping[str, Any]] = {}
+    ) -> None:
+        self._course, self._models = _plain(asdict(course)), _plain(models)
         self.path = None if path is None else Path(path)
         self._found: dict[str, dict[str, Any]] = {}
         if self.path is not None and self.path.is_file():
@@ -40,7 +43,10 @@ class Finished:
         self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
         """What `measure` gives for `key`, measured once: the key and its values in one row."""
-        name = _name(key, self._course)
+        course = self._course
+        if self._models:
+            course = {**course, "settings": self._models[key["model"]]}
+        name = _name(key, course)
         if name not in self._found:
             values = measure()
             self._found[name] = values
@@ -51,7 +57,7 @@ class Finished:
                     file.seek(0)
                     text = file.read()
                     start = "\n" if text and not text.endswith("\n") else ""
-                    entry = {"key": dict(key), "course": self._course, "values": values}
+                    entry = {"key": dict(key), "course": course, "values": values}
                     file.write(start + json.dumps(entry) + "\n")
         return {**key, **self._found[name]}
 
@@ -59,6 +65,10 @@ class Finished:
 def loss_or_diverged(loss: float) -> float:
     """The loss in four digits, or DIVERGED."""
     return round(min(loss, DIVERGED), 4) if math.isfinite(loss) else DIVERGED
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(values, default=asdict))
 
 
 def _name(key: Mapping[str, Any], course: Mapping[str, Any]) -> str:

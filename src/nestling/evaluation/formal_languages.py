@@ -248,7 +248,7 @@ def measure_formal_languages(
 ) -> Iterator[Row]:
     """Rows for `results/formal_languages.json`: one for each model, language, bin and seed."""
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, _MODELS)
     for name in models:
         for task in languages:
             for seed in seeds:

@@ -99,7 +99,7 @@ def measure_language_modeling(
         run_file: of finished runs; a later start goes on from it.
     """
     course = Course(tokens, length, batch)
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, variants)
     for corpus in corpora:
         train_files, validation_files = CORPORA[corpus]
         train_texts = read_texts(train_files, data)

@@ -128,7 +128,7 @@ def measure_long_context(
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, variants)
     for seed in seeds:
         for name in models:
 

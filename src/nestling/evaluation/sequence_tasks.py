@@ -160,7 +160,7 @@ def measure_tasks(
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, PEERS)
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
         def measured() -> Row:
