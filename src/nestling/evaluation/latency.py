@@ -46,12 +46,17 @@ def _command(name: str, text: str, home: str, model: Path | None) -> None:
     _python("-m", "nestling", name, "--memory", "t", "--home", home, text, *given)
 
 
-def mean_milliseconds(action: Callable[[str], object], texts: Sequence[str]) -> float:
-    """Mean over texts, once each."""
-    start = time.perf_counter()
+def mean_milliseconds(
+    actions: Sequence[Callable[[str], object]], texts: Sequence[str]
+) -> list[float]:
+    """Mean of each action over texts, once each; of a text all actions follow on one another."""
+    spent = [0.0] * len(actions)
     for text in texts:
-        action(text)
-    return 1000 * (time.perf_counter() - start) / len(texts)
+        for place, action in enumerate(actions):
+            start = time.perf_counter()
+            action(text)
+            spent[place] += 1000 * (time.perf_counter() - start) / len(texts)
+    return spent
 
 
 def measure_latency(
@@ -103,7 +108,6 @@ def measure_latency(
                 value = milliseconds(action, COLD if "cold" in name else repeats)
                 base = value if name == "forward" else base
                 yield row(name, value, base, round_)
-            base = mean_milliseconds(forward, others)
+            base, value = mean_milliseconds((forward, one.learn), others)
             yield row("forward, other turns", base, base, round_, *others)
-            value = mean_milliseconds(one.learn, others)
             yield row("learn, other turns", value, base, round_, *others)
