@@ -87,6 +87,42 @@ def test_without_anything_of_before_the_day_alone_is_rehearsed(evening):
     assert report.kept and report.before == (0.0, 0.0)
 
 
+def test_a_dream_goes_on_from_a_passage_as_the_model_would(tiny_hope):
+    passages = walks(1)
+    train(tiny_hope, passages)
+    generator = torch.Generator().manual_seed(0)
+    ids = night.dream(tiny_hope, passages, 20, 6, generator)
+    assert ids.shape == (20, 6)
+    steps = (ids[:, 1:] - ids[:, :-1]) % 19
+    assert bool((steps[:, :3] == 1).all())
+    # What it goes on with is drawn, and what it has learned is nearly certain.
+    assert (steps[:, 3:] == 1).float().mean() > 0.8
+    again = night.dream(tiny_hope, passages, 20, 6, torch.Generator().manual_seed(0))
+    assert torch.equal(ids, again)
+
+
+def test_dreams_keep_what_is_rehearsed_in_no_other_way(evening):
+    model, levels, day, before = evening
+    after = {}
+    for dreamed in (0, 8):
+        one = copy.deepcopy(model)
+        slow = NestedWeights(one, (0,))
+        slow.slower[0] = {name: weight.clone() for name, weight in levels.slowest.items()}
+        kept = before[:2]
+        sleep(
+            one,
+            slow,
+            day,
+            kept,
+            kept,
+            torch.zeros(2, dtype=torch.int64),
+            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=dreamed, bound=10.0),
+            torch.Generator().manual_seed(0),
+        )
+        after[dreamed] = mean_loss(one, before[2:]).item()
+    assert after[8] < after[0]
+
+
 def test_without_a_level_of_sleep_there_is_no_night(evening):
     model, _, day, before = evening
     with pytest.raises(ValueError, match="the last level is the one of sleep"):

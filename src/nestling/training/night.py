@@ -3,9 +3,11 @@
 Awake, a model's weights learn the passages of a day, and on the way they lose what they knew. The
 slow level still has the weights of the evening before. In the night the model rehearses passages of
 the day by their own tokens and passages of before by what the slow level says of them: of these it
-takes, in turn, those that the day has hurt most and those that were rehearsed least often. Then
-all levels take the weights that the night has made. A night that leaves the model worse on what it
-must not lose is taken back: everything is as it was in the evening before.
+takes, in turn, those that the day has hurt most and those that were rehearsed least often. What is
+kept of before is little. So the slow level may dream besides: it goes on from the first words of
+kept passages as it would, and what it says of its dreams is rehearsed too. Then all levels take the
+weights that the night has made. A night that leaves the model worse on what it must not lose is
+taken back: everything is as it was in the evening before.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from nestling.training.steps import take_step
 
 # Passages of the day whose loss is told.
 _PROBED = 32
+# Tokens of a passage that a dream begins with.
+_BEGUN = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class NightOptions:
         rate: learning rate at the start; it falls to zero.
         share: how far the slow level goes towards the weights of the evening before it rehearses.
         taught: weight of what the slow level says beside the tokens themselves.
+        dreamed: dreams in a step; 0 for none.
         bound: share by which the loss of what must not be lost may rise.
     """
 
@@ -44,6 +49,7 @@ class NightOptions:
     rate: float = 1e-3
     share: float = 0.5
     taught: float = 1.0
+    dreamed: int = 0
     bound: float = 0.02
 
 
@@ -94,6 +100,10 @@ def sleep(
     with torch.no_grad():
         for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
             weight.lerp_(slow, 1 - options.share)
+    dreams = None
+    if len(before) and options.dreamed:
+        count = options.steps * options.dreamed
+        dreams = dream(teacher, before, count, day.ids.shape[1], generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     for step in range(options.steps):
         rows = torch.randint(len(day), (options.batch,), generator=generator)
@@ -103,6 +113,8 @@ def sleep(
             chosen = order[places % len(order)]
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
+        if dreams is not None:
+            loss = loss + _differing(model, teacher, dreams[step :: options.steps]).mean()
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
@@ -111,17 +123,46 @@ def sleep(
     return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
 
+@torch.no_grad()
+def dream(
+    model: Hope, passages: Passages, count: int, length: int, generator: torch.Generator
+) -> Tensor:
+    """Token ids [count, length] that a model goes on with, drawn as likely as it finds them.
+
+    Each begins with the first tokens of one of the passages.
+    """
+    begun = passages.ids[torch.randint(len(passages), (count,), generator=generator), :_BEGUN]
+    reading, ids = model(begun, state=model.new_state(count)), [begun]
+    for _ in range(length - begun.shape[1]):
+        likely = reading.logits[:, -1].softmax(-1)
+        ids.append(torch.multinomial(likely, 1, generator=generator))
+        reading = model(ids[-1], state=reading.state)
+    return torch.cat(ids, 1)
+
+
 def _as_taught(model: Hope, teacher: Hope, passages: Passages, weight: float) -> Tensor:
     """The loss of passages, and how far their predictions are from the teacher's."""
     asked = passages.asked
     logprobs = model(passages.ids).logits[asked].log_softmax(-1)
     with torch.no_grad():
-        wanted = teacher(passages.ids).logits[asked].log_softmax(-1)
+        wanted = teacher(passages.ids).logits[asked]
     losses = F.nll_loss(logprobs, passages.targets[asked], reduction="none")
-    losses = losses + weight * (wanted.exp() * (wanted - logprobs)).sum(-1)
+    losses = losses + weight * _divergence(wanted, logprobs)
     # Every passage counts the same, however much of it is asked.
     counts = asked.sum(1, keepdim=True).expand_as(asked)[asked]
     return (losses / counts).sum() / len(passages)
+
+
+def _differing(model: Hope, teacher: Hope, ids: Tensor) -> Tensor:
+    """How far predictions behind every token are from the teacher's."""
+    with torch.no_grad():
+        wanted = teacher(ids).logits
+    return _divergence(wanted, model(ids).logits.log_softmax(-1))
+
+
+def _divergence(wanted: Tensor, logprobs: Tensor) -> Tensor:
+    wanted = wanted.log_softmax(-1)
+    return (wanted.exp() * (wanted - logprobs)).sum(-1)
 
 
 def _most_needed(hurt: Tensor, rehearsed: Tensor) -> Tensor:
