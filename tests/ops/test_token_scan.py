@@ -76,6 +76,24 @@ def test_a_gradient_can_be_differentiated():
     assert_all_close(fast, slow)
 
 
+def test_without_gradients_long_inputs_are_read_in_segments(monkeypatch):
+    arguments = make_tensors(11)
+    whole = call(self_modifying_scan, arguments, [11, 6, 0], chunk_size=1)
+    monkeypatch.setattr(token_scan, "_SEGMENT", 4)
+    monkeypatch.setattr(token_scan._Writes, "apply", _only(4, token_scan._Writes.apply))
+    with torch.no_grad():
+        parts = call(self_modifying_scan, arguments, [11, 6, 0], chunk_size=1)
+    assert_all_close(parts, whole)
+
+
+def _only(most, apply):
+    def applied(course, *given):
+        assert len(given[0]) <= most
+        return apply(course, *given)
+
+    return applied
+
+
 def test_what_needs_no_gradient_gets_none():
     arguments = changed(make_tensors(5), torch.Tensor.detach)
     queries = arguments["queries"].requires_grad_()

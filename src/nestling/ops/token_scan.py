@@ -24,6 +24,9 @@ from torch import Tensor
 
 from nestling.ops.passage import ALPHA, ETA, KEY, MEM, QUERY, VALUE, Gates, Scheme, unit_norm
 
+# Tokens whose D are kept at once where nothing is differentiated.
+_SEGMENT = 256
+
 
 class Given(NamedTuple):
     """What the loop starts from."""
@@ -82,6 +85,22 @@ def token_scan(
     """
     heads, memories, width, _ = anchor.shape
     batch, tokens = inputs.shape[:2]
+    if tokens > _SEGMENT and not torch.is_grad_enabled():
+        reads = []
+        for start in range(0, tokens, _SEGMENT):
+            part = slice(start, start + _SEGMENT)
+            y, decaying = token_scan(
+                inputs[:, part],
+                None if contents is None else contents[:, part],
+                queries[:, part],
+                anchor,
+                decaying,
+                gates,
+                (lengths - start).clamp(0, _SEGMENT),
+                scheme,
+            )
+            reads.append(y)
+        return torch.cat(reads, 1), decaying
     groups = heads * batch
 
     def by_head(x: Tensor) -> Tensor:
