@@ -57,7 +57,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "formal_languages": Reproduction(
         "Formal languages",
         "[L] Table 5, after Irie et al. 2023",
-        "two blocks of width 32, chunks of one token, up to 2,500 steps of 32 strings",
+        "two blocks of width 32, Hope in chunks of one token, up to 2,500 steps of 32 strings",
         "about 3 hours for 3 seeds",
         tuple(PEERS),
         formal_languages.measure_formal_languages,

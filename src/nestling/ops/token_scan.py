@@ -58,6 +58,7 @@ class Course(NamedTuple):
     batch: int
     l2: bool
     eta_max: float
+    all_written: bool
 
 
 def token_scan(
@@ -148,7 +149,7 @@ def token_scan(
         lengths.repeat(heads),
         rows,
     )
-    course = Course(batch, scheme.objective == "l2", scheme.eta_max)
+    course = Course(batch, scheme.objective == "l2", scheme.eta_max, written is None)
     history, last = _Writes.apply(course, *given)
     history = history.unflatten(2, (-1, width))
     if memories > QUERY:
@@ -179,10 +180,10 @@ class _Writes(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         given = Given(*ctx.saved_tensors[: len(Given._fields)])
         if torch.is_grad_enabled():
-            # The gradient itself is to be differentiated: the same by autograd.
+            # The gradient itself is to be differentiated: the same loop by autograd.
             wanted = [x for x in given if x.requires_grad]
             found = torch.autograd.grad(
-                _plainly(given, ctx.course),
+                _returned(_run(given, ctx.course).states, given.lengths),
                 wanted,
                 grad_outputs,
                 create_graph=True,
@@ -200,55 +201,29 @@ def _returned(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return states[:, :, MEM * states.shape[-1] :], states[lengths, groups]
 
 
-def _plainly(given: Given, course: Course) -> tuple[Tensor, Tensor]:
-    """What `_Writes` returns, in operations that autograd can follow."""
-    tokens, asked, logits, anchor, steer, decaying, lengths, rows = given
-    width = tokens.shape[-1]
-    steer = steer.repeat_interleave(course.batch, 0)
-    states = [decaying]
-    for t in range(len(tokens)):
-        now = states[-1]
-        x = _each(now.unflatten(1, (-1, width))[:, :MEM], tokens[t])
-        k, v = unit_norm(asked[t] + x[:, :ETA]).unbind(1)
-        gate = (logits[t] + (x[:, ETA:] * steer).sum(-1)).sigmoid()
-        eta, alpha = _rates(gate, course.eta_max)
-        e = k - v if course.l2 else -v
-        of_anchor = (e.view(len(anchor), course.batch, width) @ anchor.mT).flatten(0, 1)
-        written = of_anchor[..., None] + now @ (k + e)[..., None]
-        end = alpha[:, None, None] * now - eta[:, None, None] * written @ k[:, None]
-        states.append(torch.where(rows[:, None] > 0, end, now))
-    return _returned(torch.stack(states), lengths)
-
-
 def _run(given: Given, course: Course) -> Made:
     tokens, asked, logits, anchor, steer, decaying, _, rows = given
-    count, groups, _, width = tokens.shape
-    heads = len(anchor)
+    groups, _, width = tokens.shape[1:]
     steer = steer.repeat_interleave(course.batch, 0)
-    states = decaying.new_empty(count + 1, *decaying.shape)
-    states[0] = decaying
-    blocks = states.unflatten(2, (-1, width))[:, :, :MEM]
-    answers, pairs, gates = (torch.empty_like(x) for x in (tokens, asked, logits))
-    roots = asked.new_empty(*asked.shape[:3], 1)
-    writes = tokens.new_empty(count, groups, len(rows))
-    all_written = bool(rows.all())
-    for t in range(count):
-        now = states[t]
-        x = torch.linalg.vecdot(blocks[t], tokens[t][:, :, None], out=answers[t])
+    states, made = [decaying], []
+    for t in range(len(tokens)):
+        now = states[-1]
+        x = torch.linalg.vecdot(now.unflatten(1, (-1, width))[:, :MEM], tokens[t][:, :, None])
         raw = asked[t] + x[:, :ETA]
-        root = torch.rsqrt(raw.square().sum(-1, keepdim=True) + 1e-6, out=roots[t])
-        k, v = torch.mul(raw, root, out=pairs[t]).unbind(1)
-        moved = torch.linalg.vecdot(x[:, ETA:], steer)
-        eta, alpha = _rates(torch.sigmoid(logits[t] + moved, out=gates[t]), course.eta_max)
+        root = torch.rsqrt(raw.square().sum(-1, keepdim=True) + 1e-6)
+        pair = raw * root
+        k, v = pair.unbind(1)
+        gate = torch.sigmoid(logits[t] + torch.linalg.vecdot(x[:, ETA:], steer))
+        eta, alpha = _rates(gate, course.eta_max)
         e = k - v if course.l2 else -v
-        of_anchor = (e.view(heads, course.batch, width) @ anchor.mT).view(groups, -1)
-        torch.add(of_anchor, torch.linalg.vecdot(now, (k + e)[:, None]), out=writes[t])
-        kept, change = alpha[:, None, None], writes[t] * eta[:, None]
-        if not all_written:
+        of_anchor = (e.view(len(anchor), course.batch, width) @ anchor.mT).view(groups, -1)
+        written = of_anchor + torch.linalg.vecdot(now, (k + e)[:, None])
+        kept, change = alpha[:, None, None], written * eta[:, None]
+        if not course.all_written:
             kept, change = 1 + (kept - 1) * rows[:, None], change * rows
-        end = torch.mul(now, kept, out=states[t + 1])
-        end.addcmul_(change[..., None], k[:, None], value=-1)
-    return Made(states, answers, pairs, roots, gates, writes)
+        states.append((now * kept).addcmul_(change[..., None], k[:, None], value=-1))
+        made.append((x, pair, root, gate, written))
+    return Made(torch.stack(states), *(torch.stack(parts) for parts in zip(*made, strict=True)))
 
 
 def _rates(gates: Tensor, eta_max: float) -> tuple[Tensor, Tensor]:
@@ -274,7 +249,6 @@ def _backward(
     count, groups, _, width = tokens.shape
     heads, batch, size = len(anchor), course.batch, len(rows)
     steer = steer.repeat_interleave(batch, 0)
-    all_written = bool(rows.all())
     mem = MEM * width
 
     ends = set(lengths.tolist())
@@ -294,11 +268,11 @@ def _backward(
         eta, alpha = _rates(gates[t], course.eta_max)
         e = torch.sub(k, v, out=errors[t]) if course.l2 else torch.neg(v, out=errors[t])
         through, changed = torch.linalg.vecdot(g, k[:, None]), w * eta[:, None]
-        if not all_written:
+        if not course.all_written:
             through, changed = through * rows, changed * rows
         of_eta = -torch.linalg.vecdot(through, w)
         of_k = -(changed[:, None] @ g).squeeze(1)
-        if all_written:
+        if course.all_written:
             of_alpha = torch.linalg.vecdot(g.flatten(1), now.flatten(1))
             g = alpha[:, None, None] * g
         else:
@@ -321,11 +295,11 @@ def _backward(
     g[:, mem:] += of_history[0]
     g += of_last * (lengths == 0)[:, None, None]
 
-    def by_head(x: Tensor) -> Tensor:
+    def of_heads(x: Tensor) -> Tensor:
         """[T, G, N] -> [H, T B, N]."""
         return x.unflatten(1, (heads, batch)).transpose(0, 1).flatten(1, 2)
 
-    for_anchor = by_head(for_writes).mT @ by_head(errors)
+    for_anchor = of_heads(for_writes).mT @ of_heads(errors)
     for_steer = (answers[:, :, ETA:] * for_logits[..., None]).sum(0)
     for_steer = for_steer.unflatten(0, (heads, batch)).sum(1)
     return for_tokens, for_asked, for_logits, for_anchor, for_steer, g
