@@ -14,7 +14,7 @@ from nestling.evaluation.continual.benchmark import (
     live,
     measure_continual,
 )
-from nestling.evaluation.continual.learners import FineTuning, HopeLearner, Kept
+from nestling.evaluation.continual.learners import ROOM, FineTuning, HopeLearner, Kept
 from nestling.evaluation.continual.method import Method
 from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
@@ -212,6 +212,18 @@ def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
     times = kept.times_rehearsed()
     kept.rehearsed(times + 1)
     assert kept.times_rehearsed().tolist() == [1] * 7
+
+
+def test_the_base_may_have_more_of_the_room():
+    stream = make_stream("text")
+    kept = Kept(stream, room=75, seed=0, base_room=0.5)
+    for _ in range(10):
+        kept.add(walks(1, 4))
+    assert len(kept.base) == len(kept.check) == 2 and len(kept.rows) == 4
+    for name in ("replay, half its room for the base", "hope, levels 3, sleep"):
+        model = COURSE.model(VOCABULARY, 0)
+        learner = METHODS[name].make(model, stream, seed=0, **METHODS[name].settings[0])
+        assert learner.kept.room < Kept(stream, ROOM, 0).room
 
 
 def test_one_model_of_the_beginning_serves_all_streams(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestling.evaluation.continual.learners import ROOM, FineTuning, Fixed, Kept
+from nestling.evaluation.continual.learners import BASE_ROOM, ROOM, FineTuning, Fixed, Kept
 from nestling.evaluation.continual.streams import Stream
 from nestling.models.hope import Hope
 from nestling.training.passages import TOGETHER, Passages, mean_loss
@@ -21,11 +21,22 @@ _FISHER_LOTS = 16
 
 
 class Replay(FineTuning):
-    """Experience replay: with every lot as many passages of before, from a room of tokens."""
+    """Experience replay: with every lot as many passages of before, from a room of tokens.
 
-    def __init__(self, model: Hope, stream: Stream, rate: float, seed: int = 0) -> None:
+    Args:
+        base_room: share of the room that is for the base.
+    """
+
+    def __init__(
+        self,
+        model: Hope,
+        stream: Stream,
+        rate: float,
+        seed: int = 0,
+        base_room: float = BASE_ROOM,
+    ) -> None:
         super().__init__(model, stream, rate, seed)
-        self.kept = Kept(stream, ROOM, seed)
+        self.kept = Kept(stream, ROOM, seed, base_room)
         self.generator = torch.Generator().manual_seed(seed)
 
     @property

@@ -24,6 +24,7 @@ from nestling.training.steps import take_step
 
 # Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
 ROOM = 32_768
+BASE_ROOM = 0.25
 PERIODS = (8, 32, 128)
 
 
@@ -49,15 +50,20 @@ class Learner(Protocol):
 class Kept:
     """Passages of before, in a room of so many tokens (reservoir sampling).
 
-    A quarter of the room is for passages of the base, half of them to be rehearsed and half to tell
+    Some of the room is for passages of the base, half of them to be rehearsed and half to tell
     whether a night did harm; the rest is for as many passages as there is room for the longest
     ones, and of all that came each stays with the same probability.
+
+    Args:
+        room: in tokens.
+        base_room: share of it that is for the base.
     """
 
-    def __init__(self, stream: Stream, room: int, seed: int) -> None:
+    def __init__(self, stream: Stream, room: int, seed: int, base_room: float = BASE_ROOM) -> None:
         longest = max(task.train.ids.shape[1] for task in stream.tasks)
-        self.rng, self.room = random.Random(f"kept {seed}"), (room - room // 4) // longest
-        count = room // 4 // stream.base.ids.shape[1]
+        for_base = int(room * base_room)
+        self.rng, self.room = random.Random(f"kept {seed}"), (room - for_base) // longest
+        count = for_base // stream.base.ids.shape[1]
         self.base, self.check = stream.base[: count // 2], stream.base[count // 2 : count]
         self.rows: list[Passages] = []
         self.times: list[int] = []
@@ -150,6 +156,7 @@ class HopeLearner(FineTuning):
     Args:
         levels: in all, the model's own weights the first of them.
         share: how far a slower level goes when it is written awake.
+        base_room: share of the room that is for the base.
         night: how it sleeps; None for one that does not.
     """
 
@@ -162,13 +169,14 @@ class HopeLearner(FineTuning):
         seed: int = 0,
         *,
         share: float = 0.5,
+        base_room: float = BASE_ROOM,
         night: NightOptions | None = None,
     ) -> None:
         super().__init__(model, stream, rate, seed)
         periods = (*PERIODS[: levels - 2], 0) if night else PERIODS[: levels - 1]
         self.levels = NestedWeights(self.model, periods, share)
         self.night = night
-        self.kept = Kept(stream, ROOM, seed)
+        self.kept = Kept(stream, ROOM, seed, base_room)
         self.day: list[Passages] = []
         self.longest_day = 0
         self.generator = torch.Generator().manual_seed(seed)

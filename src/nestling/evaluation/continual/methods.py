@@ -19,12 +19,13 @@ RATE = 1e-3
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
-    def make(*args: Any, share: float = 0.5, **options: Any) -> Learner:
-        night = NightOptions(share=share) if sleeps else None
+    def make(*args: Any, share: float = 0.5, dreamed: int = 0, **options: Any) -> Learner:
+        night = NightOptions(share=share, dreamed=dreamed) if sleeps else None
         return HopeLearner(*args, rate=RATE, levels=levels, night=night, **options)
 
-    settings = tuple({"share": share} for share in (0.5, 0.8)) if sleeps else ({},)
-    return Method(make, settings, levels=levels, sleeps=sleeps)
+    # What a night takes from the base is won back by dreams and by more passages of the base.
+    night = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
+    return Method(make, (night if sleeps else {},), levels=levels, sleeps=sleeps)
 
 
 # Slower levels are slower learners: the same is open to fine-tuning and replay.
@@ -36,6 +37,7 @@ METHODS: dict[str, Method[Learner]] = {
     **{f"hope, levels {n}": _hope(n, sleeps=False) for n in (2, 3, 4)},
     **{f"hope, levels {n}, sleep": _hope(n, sleeps=True) for n in (2, 3, 4)},
     "replay": Method(Replay, _RATES),
+    "replay, half its room for the base": Method(Replay, ({"rate": RATE, "base_room": 0.5},)),
     "ewc": Method(ElasticWeights, tuple({"rate": RATE, "anchor": a} for a in (1e2, 1e4))),
     "lora per task": Method(LoRAPerTask, tuple({"rate": rate} for rate in (1e-3, 5e-3))),
     "in context": Method(InContext),
