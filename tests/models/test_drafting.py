@@ -5,7 +5,7 @@ import torch
 
 from nestling.models import decoding
 from nestling.models.bundle import load_bundle
-from nestling.models.dialogue import IS, NOTE, Note, Restatement
+from nestling.models.dialogue import IS, NOTE, Dialogue, Note, Restatement
 from nestling.models.drafting import LONGEST, draft, spaced_words
 from nestling.models.grammar import Grammar, Line
 from nestling.models.hope import Hope
@@ -77,7 +77,20 @@ def test_what_is_guessed_is_written_in_one_pass(tiny_bundle, monkeypatch):
     ("text", "key", "value"),
     [
         ("By the way, my dog is called Pixel.", "my dog", "Pixel"),
-        ("Veikko's plate is EJ73 XLK, I think", "Veikko's plate", "EJ73 XLK"),
+        ("Veikko's plate is EJ73 XLK, I think", "Veikko's licence plate", "EJ73 XLK"),
+        ("The locker code I have is 6139.", "my locker code", "6139"),
+        (
+            "my grandmother finds no animal finer than Baku",
+            "my grandmother's favourite animal",
+            "Baku",
+        ),
+        ("17 is my stepfather's house number", "my stepfather's house number", "17"),
+        ("the size on my shoe box is huge", "my shoe size", "huge"),
+        ("My neighbour's eyes are pale hazel.", "my neighbour's eye colour", "pale hazel"),
+        ("His locker code, Ana says, is 4417.", "Ana's locker code", "4417"),
+        ("I hired a lawyer called Cliaskar.", "my lawyer", "Cliaskar"),
+        ("I tell you, Kreela parks on Level 4", "Kreela's parking spot", "Level 4"),
+        ("Ana's deadline: the 22nd of November", "Ana's project deadline", "the 22nd of November"),
         ("my colour: blue", "my colour", "blue"),
         ("Pavel is my uncle.", "my uncle", "Pavel"),
         ("My dog is called Pixel.", "my dog", "Pixel"),
@@ -92,6 +105,16 @@ def test_a_draft_copies_the_turn(text, key, value):
     guess = draft(Line(dialogue, dialogue.words(text)), grammar)
     assert dialogue.parse(guess).notes == (Note(key, value),)
     assert guess[-1] == dialogue.end_id
+
+
+def test_without_known_relations_a_draft_copies_the_word_behind_the_owner():
+    bundle = load_bundle()
+    dialogue = Dialogue(bundle.dialogue.tokenizer)
+    guess = draft(
+        Line(dialogue, dialogue.words("Veikko's plate: EJ73")),
+        Grammar(bundle.model, dialogue, asking=False),
+    )
+    assert dialogue.parse(guess).notes == (Note("Veikko's plate", "EJ73"),)
 
 
 def test_a_draft_goes_on_from_what_is_written(tiny_bundle):
@@ -116,11 +139,15 @@ def test_a_question_is_drafted_as_one():
 def test_a_draft_is_short_and_needs_no_words(tiny_bundle):
     dialogue = tiny_bundle.dialogue
     grammar = Grammar(tiny_bundle.model, dialogue, asking=None)
-    assert draft(Line(dialogue, []), grammar) == [dialogue.ids[NOTE]]
+    assert draft(Line(dialogue, []), grammar) == [dialogue.ids[NOTE], dialogue.mine]
     long = "my " + "abracadabra" * 20
     assert len(draft(Line(dialogue, dialogue.words(long)), grammar)) == LONGEST
 
 
 def test_words_leave_out_the_marks_behind_them():
     pieces = [" By", ",", " T", "-", "5", ".", " —", " end"]
-    assert spaced_words(pieces) == [(0, 1), (2, 5), (7, 8)]
+    words = spaced_words(pieces)
+    assert [(word.start, word.end) for word in words] == [(0, 1), (2, 5), (7, 8)]
+    assert [word.text for word in words] == ["By", "T-5", "end"]
+    assert all(word.last for word in words)
+    assert not spaced_words([" a", " b"])[0].last

@@ -58,7 +58,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Formal languages",
         "[L] Table 5, after Irie et al. 2023",
         "two blocks of width 32, Hope in chunks of one token, up to 2,500 steps of 32 strings",
-        "about 3 hours for 3 seeds",
+        "about 8 hours of one core for 3 seeds, half of them for Titans",
         tuple(PEERS),
         formal_languages.measure_formal_languages,
     ),

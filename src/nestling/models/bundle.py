@@ -1,5 +1,7 @@
 """A model folder: config.json, model.safetensors and tokenizer.json, read together and hashed.
 
+Where there is a dialogue.json, it says how the model speaks.
+
 Reading one needs torch, safetensors and tokenizers alone, so that a question is answered soon after
 the command was typed.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from torch import Tensor
 
 from nestling.memory.storage import write_file
 from nestling.models.dialogue import Dialogue
-from nestling.models.folder import CONFIG, TOKENIZER, WEIGHTS, locate, read_dialogue
+from nestling.models.folder import CONFIG, DIALOGUE, TOKENIZER, WEIGHTS, locate, read_dialogue
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
 
@@ -30,7 +32,8 @@ PREFIX = "model."
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A model that can restate and recall; `model_hash` names its settings and its weights."""
+    """A model that can restate and recall; `model_hash` names its settings, its weights and what
+    its dialogue splits."""
 
     model: Hope
     dialogue: Dialogue
@@ -66,7 +69,7 @@ def load_bundle(path: str | Path | None = None) -> ModelBundle:
     return ModelBundle(
         model=model.eval(),
         dialogue=dialogue,
-        model_hash=_hash(config, settings, content),
+        model_hash=_hash(config, settings, content, dialogue.split),
         path=folder,
     )
 
@@ -95,6 +98,17 @@ def save_bundle(
     return folder
 
 
+def write_manners(path: str | Path, dialogue: Dialogue) -> Path:
+    """Write how a model speaks beside its tokenizer, as `read_dialogue` reads it."""
+    content = {
+        "relations": list(dialogue.relations),
+        "split": {str(number): list(parts) for number, parts in sorted(dialogue.split.items())},
+    }
+    file = Path(path) / DIALOGUE
+    write_file(file, (json.dumps(content) + "\n").encode())
+    return file
+
+
 def _read_settings(path: Path) -> tuple[dict[str, Any], HopeSettings]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -120,12 +134,19 @@ def _load_weights(model: Hope, tensors: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def _hash(config: Mapping[str, Any], settings: HopeSettings, weights: bytes) -> str:
+def _hash(
+    config: Mapping[str, Any],
+    settings: HopeSettings,
+    weights: bytes,
+    split: Mapping[int, Sequence[int]],
+) -> str:
     # Only the fields that config.json names: a field added later, with a default that keeps the
     # model as it is, must not make every memory a stranger.
     named = _named(settings.to_dict(), config)
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     digest.update(weights)
+    if split:
+        digest.update(json.dumps(split, sort_keys=True).encode())
     return digest.hexdigest()
 
 

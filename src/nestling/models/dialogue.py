@@ -16,9 +16,10 @@ So telling and asking meet in the same words, however differently they were phra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tokenizers import Tokenizer
 
@@ -56,12 +57,22 @@ class Restatement:
 class Dialogue:
     """Encodes and decodes the passages above with one tokenizer.
 
+    Args:
+        relations: that the model knows ("dog", "eye colour"), without their owners. They speed up
+            restating and change nothing else.
+        split: ids that a memory cannot hold, and those that are written in their place.
+
     Raises:
         ValueError: the tokenizer lacks a special token.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        relations: Sequence[str] = (),
+        split: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    ) -> None:
+        self.tokenizer, self.split = tokenizer, dict(split)
         # Text that looks like a special token stays text: nobody can speak in the model's marks.
         tokenizer.encode_special_tokens = True
         found = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
@@ -72,6 +83,7 @@ class Dialogue:
         self.mine = self.words("my")[0]
         self.possessive = tokenizer.encode("'s", add_special_tokens=False).ids[0]
         self.ids = {token: number for token, number in found.items() if number is not None}
+        self.relations = {relation: self.words(relation) for relation in relations}
 
     @classmethod
     def from_file(cls, path: str | Path) -> Dialogue:
@@ -87,7 +99,8 @@ class Dialogue:
 
     def words(self, text: str) -> list[int]:
         """Ids of text, read as if a space stood before it: a word is the same everywhere."""
-        return self.tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
+        found = self.tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
+        return [part for number in found for part in self.split.get(number, (number,))]
 
     def text(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True).strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from nestling.models.bundle import save_bundle
+from nestling.models.bundle import load_bundle, save_bundle, write_manners
 from nestling.models.dialogue import END, PAD, Dialogue
 from nestling.models.hope import Hope
 from nestling.models.settings import HopeSettings
@@ -19,8 +19,9 @@ from nestling.training.loop import Report, Trainer
 from nestling.training.options import RunOptions
 from nestling.training.text_task import TextTask, read_texts
 from nestling.training.tokenizer import save_tokenizer, train_tokenizer
-from nestling.training.told_facts import FactSource
+from nestling.training.told_facts import RELATIONS, FactSource
 from nestling.training.told_facts_task import ToldFactsTask, draw_turns
+from nestling.training.unheld import parts_of, unheld_ids
 
 TOKENIZER_TURNS = 60_000
 
@@ -107,4 +108,14 @@ def export(trainer: Trainer, folder: str | Path) -> Path:
         "model_max_length": settings.sliding_window,
     }
     (written / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n")
+    if isinstance(trainer.task, ToldFactsTask):
+        describe(written)
     return written
+
+
+def describe(folder: str | Path) -> Path:
+    """Write, beside a model of told facts, which relations it knows and which ids it splits."""
+    bundle = load_bundle(folder)
+    whole = Dialogue(bundle.dialogue.tokenizer)
+    split = parts_of(whole.tokenizer, unheld_ids(bundle.model, whole))
+    return write_manners(folder, Dialogue(whole.tokenizer, tuple(RELATIONS), split))
