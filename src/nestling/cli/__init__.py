@@ -40,7 +40,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `nestling`."""
-    # What is imported stays: looking through it for garbage is a fifth of a cold start.
+    # What is imported stays: looking through it for garbage is felt in a cold start.
     gc.set_threshold(_GARBAGE)
     try:
         app()

@@ -95,7 +95,7 @@ def _place(line: Line) -> int:
     return len(line.words)
 
 
-def _owner(line: Line, words: list[Word]) -> int | None:
+def _owner(line: Line, words: list[Word]) -> int:
     """ "my", the word that has the possessive behind it, "my" again, or the first name inside."""
     possessive, mine = line.dialogue.possessive, line.dialogue.mine
     if any(_is_mine(piece) for piece in line.pieces):
@@ -123,14 +123,14 @@ def _of_relation(line: Line, words: list[Word], here: int, following: int | None
     likely = _likeliest(line, words, key[:cut])
     if likely is not None and likely[: len(said)] == said and len(said) < len(likely):
         return likely[len(said)]
+    if not said:
+        return following
     begun = [r for r in line.dialogue.relations.values() if r[: len(said)] == said]
-    if said and said not in begun:
+    if said not in begun:
         if len(begun) == 1:
             return begun[0][len(said)]
         if following is not None and not line.borders[here]:
             return following
-    if not said:
-        return following
     # "my sister" may be the key, or the owner of what else is said.
     owns = key[0] == mine and possessive not in key and _likeliest(line, words, key) is not None
     return possessive if owns else end

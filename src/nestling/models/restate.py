@@ -226,17 +226,11 @@ def learn_notes(
     for note in notes:
         start = time.perf_counter()
         ids = torch.tensor([[dialogue.note(note)]], device=state.device)
-        mask = torch.ones_like(ids, dtype=torch.bool)
-        learn = learned(dialogue, [note], ids)
         before = model.writer.deltas(state)
-        hidden, new = model.read_turns(ids, mask, state, learn=learn)
-        value = learn[0, 0, 1:]
-        pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
+        new, pairs, writes = write_until_sure(
+            model, ids, learned(dialogue, [note], ids), state, attempts
+        )
         losses = model.pair_loss(*pairs, before)[0].tolist()
-        writes = 1
-        while writes < attempts and doubtful(model.pair_loss(*pairs, model.writer.deltas(new))):
-            _, new = model.read_turns(ids, mask, new, learn=learn, hidden=hidden)
-            writes += 1
         norms = change_norms(before, model.writer.deltas(new))
         strengths = model.writer.token_strength(pairs[0])[0].tolist()
         decode_one = partial(dialogue.tokenizer.decode, skip_special_tokens=True)
@@ -254,6 +248,29 @@ def learn_notes(
             )
         )
     return state, reports
+
+
+def write_until_sure(
+    model: Hope, ids: Tensor, learn: Tensor, state: MemoryState, attempts: int = ATTEMPTS
+) -> tuple[MemoryState, tuple[Tensor, Tensor], int]:
+    """Write one note into each of B memories, again while the value of any of them is doubtful.
+
+    Args:
+        ids: [B, 1, L], values at the same places in all.
+        learn: [1, 1, L] or [B, 1, L], where they are.
+
+    Returns:
+        the new state, what stands below the memory before each token of the values [B, P, d] and
+        those tokens [B, P], and how often was written.
+    """
+    mask, value = torch.ones_like(ids, dtype=torch.bool), learn[0, 0, 1:]
+    hidden, state = model.read_turns(ids, mask, state, learn=learn)
+    pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
+    writes = 1
+    while writes < attempts and doubtful(model.pair_loss(*pairs, model.writer.deltas(state))):
+        _, state = model.read_turns(ids, mask, state, learn=learn, hidden=hidden)
+        writes += 1
+    return state, pairs, writes
 
 
 def change_norms(before: Deltas, after: Deltas) -> dict[str, float]:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from nestling.models.dialogue import SPECIAL_TOKENS, Dialogue, Note
 from nestling.models.hope import Hope
-from nestling.models.restate import ATTEMPTS, doubtful, learned
+from nestling.models.restate import learned, write_until_sure
 
 KEY = "my name"
 _TOGETHER = 64
@@ -36,17 +36,7 @@ def unheld_ids(model: Hope, dialogue: Dialogue, key: str = KEY) -> list[int]:
         notes = [Note(key, words[number]) for number in some]
         ids = torch.tensor([dialogue.note(note) for note in notes], device=prompt.device)[:, None]
         learn = learned(dialogue, notes[:1], ids)
-        hidden, state = model.read_turns(
-            ids, torch.ones_like(ids, dtype=torch.bool), model.new_state(len(some)), learn=learn
-        )
-        value = learn[0, 0, 1:]
-        pairs = hidden[:, 0, :-1][:, value], ids[:, 0, 1:][:, value]
-        for _ in range(ATTEMPTS - 1):
-            if not doubtful(model.pair_loss(*pairs, model.writer.deltas(state))):
-                break
-            _, state = model.read_turns(
-                ids, torch.ones_like(ids, dtype=torch.bool), state, learn=learn, hidden=hidden
-            )
+        state, _, _ = write_until_sure(model, ids, learn, model.new_state(len(some)))
         recalled = model(prompt.expand(len(some), -1), state=state.clear_context()).logits[:, -1]
         right = recalled.argmax(-1) == torch.tensor(some, device=prompt.device)
         found += [number for number, held in zip(some, right.tolist(), strict=True) if not held]
