@@ -58,6 +58,17 @@ def test_of_a_changed_fact_only_the_last_telling_is_asked(task):
     assert (absent.ids == task.dialogue.ids["<|unknown|>"]).any(-1).all()
 
 
+def test_odd_words_are_whole_ids_of_the_vocabulary(task):
+    options = ToldFactsOptions(odd_words=1.0)
+    odd = ToldFactsTask(task.dialogue, options, seed=0)
+    rng, words = random.Random(2), task.dialogue.whole_words()
+    told, asked, _ = odd.notes(FactSource(rng), rng, residents=1, facts=20)
+    current = asked[0]
+    for ids, scored in zip(told.ids[0, current], told.scored[0, current], strict=True):
+        value = [number for number in ids[scored].tolist() if number != task.dialogue.end_id]
+        assert 1 <= len(value) <= 2 and set(value) <= set(words)
+
+
 def test_old_facts_come_before_new_ones():
     new = [Fact("me", "dog", "A"), Fact("me", "cat", "B"), Fact("me", "car", "C")]
     old = [Fact("me", "car", "D"), Fact("me", "dog", "E")]

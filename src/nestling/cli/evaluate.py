@@ -188,6 +188,15 @@ def found_texts(seeds: Seeds = 3, model: Model = None, out: Out = Path("results"
         )
 
 
+@group.command()
+def everyday(model: Model = None, out: Out = Path("results")) -> None:
+    """Tellings and questions written by hand, in words that no training text was made of."""
+    with clear_errors():
+        from nestling.evaluation.everyday import measure_everyday
+
+        measure("everyday", lambda progress: measure_everyday(model=model, progress=progress), out)
+
+
 @group.command("long-life")
 def long_life(
     turns: Annotated[int, typer.Option(help="Turns of the life.")] = 1_000_000,

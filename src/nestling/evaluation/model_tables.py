@@ -311,6 +311,25 @@ def long_life_table(rows: Sequence[Row]) -> str:
     )
 
 
+@table("everyday")
+def everyday_table(rows: Sequence[Row]) -> str:
+    """One line per number of facts told together, and one for small talk."""
+    never = next(row for row in rows if row["kind"] == "never_told")
+    talk = next(row for row in rows if row["kind"] == "small_talk")
+    lines = [
+        (f"{row['facts']:,}", f"{row['turns']:,}", f"{row['right']:.3f}", f"{row['refused']:.3f}")
+        for row in rows
+        if row["kind"] == "told"
+    ]
+    headers = ("facts told together", "questions", "right", "says it doesn't know")
+    return (
+        f"{markdown_table(headers, lines, 'rrrr')}\n\n"
+        f"Of {talk['turns']} turns of small talk {talk['refused']:.3f} left no note; of "
+        f"{never['turns']} questions about what was never told {never['refused']:.3f} were "
+        'answered with "I don\'t know."'
+    )
+
+
 @table("found_texts")
 def found_texts_table(rows: Sequence[Row]) -> str:
     """One line per number of facts and way of answering; mean and min–max over seeds."""

@@ -102,6 +102,14 @@ class Dialogue:
         found = self.tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
         return [part for number in found for part in self.split.get(number, (number,))]
 
+    def whole_words(self) -> dict[int, str]:
+        """Every id that is a word by itself, and the word."""
+        return {
+            number: text
+            for number in range(len(SPECIAL_TOKENS), self.tokenizer.get_vocab_size())
+            if (text := self.text([number])) and self.words(text) == [number]
+        }
+
     def text(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True).strip()
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nestling.models.hope import Hope
+from nestling.rules import Muon
 from nestling.training.multi_rate import MultiRate
 from nestling.training.options import LoopOptions
 
@@ -126,7 +127,7 @@ class Trainer:
         factor = schedule(self.step, self.options)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.options.learning_rate * factor * group["multiplier"]
+                group["lr"] = self.options.learning_rate * factor * group.get("multiplier", 1.0)
         loss, numbers = self.task.loss(self.model, self.step, precision)
         if not bool(torch.isfinite(loss)):
             raise FloatingPointError(
@@ -172,9 +173,9 @@ def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optim
             matrices.append(parameter)
         else:
             plain.append(parameter)
-    decayed = {"params": matrices, "weight_decay": options.weight_decay, "multiplier": 1.0}
+    decayed = {"params": matrices, "weight_decay": options.weight_decay}
     groups = [
-        {"params": plain, "weight_decay": 0.0, "multiplier": 1.0},
+        {"params": plain, "weight_decay": 0.0},
         {"params": inner, "weight_decay": 0.0, "multiplier": options.rate_multiplier},
     ]
     rate, betas = options.learning_rate, options.betas
@@ -182,6 +183,6 @@ def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optim
         return [torch.optim.AdamW([decayed, *groups], lr=rate, betas=betas, fused=True)]
     return [
         # Scaled so that an update is as large as one of AdamW at the same rate.
-        torch.optim.Muon([decayed], lr=rate, adjust_lr_fn="match_rms_adamw"),
+        Muon([decayed], lr=rate, coefficients="quintic", products=options.precision),
         torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True),
     ]

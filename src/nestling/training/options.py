@@ -81,6 +81,9 @@ class ToldFactsOptions:
         slips: share of clauses with a slip of the keyboard or the tongue.
         odd_values: share of values that are of another kind, or put together from two.
         further: draw from all phrasings for training; without it from those of the first recipe.
+        open_facts: share of facts whose relation is named by a word of the speaker's own.
+        odd_words: share of learned values that are one or two words of the vocabulary, evenly
+            drawn, so that a memory can hold every one of them.
     """
 
     turns: int = 64
@@ -93,6 +96,8 @@ class ToldFactsOptions:
     slips: float = 0.0
     odd_values: float = 0.0
     further: bool = False
+    open_facts: float = 0.0
+    odd_words: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -73,6 +73,7 @@ class ToldFactsTask:
     def __init__(self, dialogue: Dialogue, options: ToldFactsOptions, seed: int) -> None:
         self.dialogue, self.options, self.seed = dialogue, options, seed
         self.stage, self.recall = 0, 0.0
+        self.vocabulary = tuple(dialogue.whole_words().values())
 
     def state_dict(self) -> dict[str, Any]:
         return {"stage": self.stage, "recall": self.recall}
@@ -107,11 +108,8 @@ class ToldFactsTask:
         encode = self.dialogue
         updated = round(facts * UPDATED_SHARE)
         for _ in range(residents):
-            new = source.facts(facts)
-            old = [
-                Fact(fact.subject, fact.relation, source.value(fact.relation))
-                for fact in rng.sample(new, updated)
-            ]
+            new = [self._with_odd_word(fact, rng) for fact in source.facts(facts)]
+            old = [replace(fact, value=source.value_of(fact)) for fact in rng.sample(new, updated)]
             current = {(fact.key, fact.value) for fact in new}
             for fact in merge_before(old, new, rng):
                 rows.append(encode.note(as_note(fact)))
@@ -127,6 +125,13 @@ class ToldFactsTask:
             pad(absent, absent_starts, encode.pad_id).view(residents, -1),
         )
 
+    def _with_odd_word(self, fact: Fact, rng: random.Random) -> Fact:
+        share = self.options.odd_words
+        if not share or rng.random() >= share:
+            return fact
+        odd = [rng.choice(self.vocabulary) for _ in range(rng.choice((1, 1, 2)))]
+        return replace(fact, value=" ".join(odd))
+
     # -- losses --------------------------------------------------------------------------------
 
     def loss(
@@ -136,7 +141,11 @@ class ToldFactsTask:
         rng = random.Random(f"told facts {self.seed} {step}")
         chosen = self.options
         source = FactSource(
-            rng, slips=chosen.slips, odd_values=chosen.odd_values, further=chosen.further
+            rng,
+            slips=chosen.slips,
+            odd_values=chosen.odd_values,
+            further=chosen.further,
+            open_facts=chosen.open_facts,
         )
         restating, restated = self.restating_loss(
             model, self.turns(source, rng, self.options.turns), precision
@@ -272,7 +281,7 @@ def draw_turns(source: FactSource, rng: random.Random):
                 telling = source.telling(facts[place : place + size])
                 place += size
             elif kind < 0.58:
-                old = source.value(fact.relation) if rng.random() < 0.5 else None
+                old = source.value_of(fact) if rng.random() < 0.5 else None
                 telling = source.update(fact, old)
                 place += 1
             elif kind < 0.92:
@@ -282,4 +291,9 @@ def draw_turns(source: FactSource, rng: random.Random):
                 continue
             else:
                 telling = source.small_talk()
-            yield telling.text, Restatement(tuple(as_note(fact) for fact in telling.facts))
+            yield (
+                telling.text,
+                Restatement(
+                    tuple(as_note(noted) for fact in telling.facts for noted in fact.notes)
+                ),
+            )

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import torch
 from tokenizers import Tokenizer
 
-from nestling.models.dialogue import SPECIAL_TOKENS, Dialogue, Note
+from nestling.models.dialogue import Dialogue, Note
 from nestling.models.hope import Hope
 from nestling.models.restate import learned, write_until_sure
 
@@ -24,11 +24,7 @@ _TOGETHER = 64
 @torch.no_grad()
 def unheld_ids(model: Hope, dialogue: Dialogue, key: str = KEY) -> list[int]:
     """The ids that are words, and not recalled right after they were told as the value of `key`."""
-    words = {
-        number: text
-        for number in range(len(SPECIAL_TOKENS), dialogue.tokenizer.get_vocab_size())
-        if (text := dialogue.text([number])) and dialogue.words(text) == [number]
-    }
+    words = dialogue.whole_words()
     numbers, found = list(words), []
     prompt = torch.tensor([dialogue.recall(key)], device=model.embedding.weight.device)
     for start in range(0, len(numbers), _TOGETHER):

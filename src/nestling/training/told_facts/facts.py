@@ -12,7 +12,7 @@ def key_of(subject: str, relation: str) -> str:
 
 @dataclass(frozen=True)
 class Fact:
-    """One told fact: `subject` is "me", a first name or kin ("my brother")."""
+    """One told fact; `subject` is "me", a first name, kin ("my brother") or a thing ("ladder")."""
 
     subject: str
     relation: str
@@ -22,6 +22,11 @@ class Fact:
     def key(self) -> str:
         """The canonical key under which the fact is remembered."""
         return key_of(self.subject, self.relation)
+
+    @property
+    def notes(self) -> tuple[Fact, ...]:
+        """What is noted of it: the fact itself."""
+        return (self,)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def number_in_words(number: int) -> str:
     return _TENS[tens - 2] + (f"-{_ONES[ones - 1]}" if ones else "")
 
 
-def _ordinal(day: int) -> str:
+def ordinal(day: int) -> str:
+    """A day of a month: 3 -> "3rd"."""
     return f"{day}{'th' if 10 < day < 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th')}"
 
 
@@ -43,8 +44,8 @@ def date(rng: random.Random) -> str:
     if pick == 0:
         return f"{month} {day}"
     if pick == 1:
-        return f"the {_ordinal(day)} of {month}"
-    return f"{month} {_ordinal(day)}" if pick == 2 else f"{day} {month}"
+        return f"the {ordinal(day)} of {month}"
+    return f"{month} {ordinal(day)}" if pick == 2 else f"{day} {month}"
 
 
 def meeting_day(rng: random.Random) -> str:

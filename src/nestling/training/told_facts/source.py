@@ -8,13 +8,15 @@ from functools import lru_cache
 from typing import TypeVar
 
 from nestling.training.told_facts import frames
+from nestling.training.told_facts.everyday_values import EVERYDAY_KINDS
 from nestling.training.told_facts.facts import Fact, Question, Telling, key_of
+from nestling.training.told_facts.open_families import Family, OpenFact, families, weights
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS, parse_key
 from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
-from nestling.training.told_facts.templates import TellingTemplate
+from nestling.training.told_facts.templates import Forms, TellingTemplate, american
 from nestling.training.told_facts.values import KINDS, first_name
 from nestling.training.told_facts.word_lists import KIN
 
@@ -22,8 +24,12 @@ T = TypeVar("T")
 
 _IDS = tuple(RELATIONS)
 _OTHERS_IDS = tuple(name for name, relation in RELATIONS.items() if not relation.only_me)
-_KIND_NAMES = tuple(KINDS)
+_ALL_KINDS = KINDS | EVERYDAY_KINDS
+_KIND_NAMES = tuple(_ALL_KINDS)
 _KIN_CHANCE = 0.4
+# Of open facts: about another person, and things that are another person's.
+_OTHERS_CHANCE = 0.25
+_OWNED_CHANCE = 0.1
 _DRAWS_AT_MOST = 10_000
 
 
@@ -42,8 +48,8 @@ class FactSource:
     `values` is the split of the values and names, `phrasings` that of templates and frames:
     "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue,
     `odd_values` that of values of another kind, or put together from two: what is said counts, not
-    what would be likely; `further` adds the phrasings that only training has. Raises ValueError for
-    any other split or share.
+    what would be likely; `further` adds the phrasings that only training has; `open_facts` is the
+    share of facts of open relations. Raises ValueError for any other split or share.
     """
 
     def __init__(
@@ -55,8 +61,10 @@ class FactSource:
         slips: float = 0.0,
         odd_values: float = 0.0,
         further: bool = False,
+        open_facts: float = 0.0,
     ):
-        for name, share in (("slips", slips), ("odd_values", odd_values)):
+        shares = (("slips", slips), ("odd_values", odd_values), ("open_facts", open_facts))
+        for name, share in shares:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share between 0 and 1, got {share}")
         check_split("values", values)
@@ -67,19 +75,29 @@ class FactSource:
         self._slips = slips
         self._odd_values = odd_values
         self._further = further
+        self._open_facts = open_facts
         # Kin words are grammar, as relations are: all of them are seen in training.
         self._kin = KIN
 
     def value(self, relation: str) -> str:
         """A value for `relation` out of this source's split of values."""
-        draw = KINDS[_relation(relation).kind]
+        return self._value_of_kind(_relation(relation).kind)
+
+    def value_of(self, fact: Fact) -> str:
+        """Another value for a fact, out of this source's split of values."""
+        if isinstance(fact, OpenFact):
+            return self._value_of_kind(self._rng.choice(fact.family.kinds))
+        return self.value(fact.relation)
+
+    def _value_of_kind(self, kind: str) -> str:
+        draw = _any_value if kind == "any" else _ALL_KINDS[kind]
         if self._odd_values and self._rng.random() < self._odd_values:
             draw = _odd_value
         for _ in range(_DRAWS_AT_MOST):
             value = draw(self._rng)
             if split_of(value) == self._values:
                 return value
-        raise RuntimeError(f"no {self._values} value found for {relation!r}: widen its word list")
+        raise RuntimeError(f"no {self._values} value found of {kind!r}: widen its word list")
 
     def facts(self, count: int, *, people: int | None = None) -> list[Fact]:
         """`count` facts with distinct keys in random order, up to half of them about the speaker.
@@ -87,6 +105,36 @@ class FactSource:
         `people` is the number of other subjects; each has several relations. Raises ValueError
         when `count` exceeds what that many people can hold.
         """
+        if not self._open_facts:
+            return self._known_facts(count, people)
+        opened = sum(self._rng.random() < self._open_facts for _ in range(count))
+        found = {fact.key: fact for fact in self._known_facts(count - opened, people)}
+        while len(found) < count:
+            fact = self.open_fact()
+            found.setdefault(fact.key, fact)
+        facts = list(found.values())
+        self._rng.shuffle(facts)
+        return facts
+
+    def open_fact(self, family: Family | None = None) -> OpenFact:
+        """A fact of an open relation: of `family`, else of any."""
+        rng = self._rng
+        if family is None:
+            family = rng.choices(families(), weights())[0]
+        word = family.draw(rng, self._values)
+        if family.things:
+            owned = not family.bare and rng.random() < _OWNED_CHANCE
+            subject = f"{self._person()}'s {word}" if owned else word
+            label = rng.choice(family.labels)
+        else:
+            me = family.only_me or rng.random() >= _OTHERS_CHANCE
+            subject, label = ("me" if me else self._person()), word
+        fact = OpenFact(subject, label, "", family)
+        while not fact.value or subject in fact.value.split(" "):
+            fact = OpenFact(subject, label, self.value_of(fact), family)
+        return fact
+
+    def _known_facts(self, count: int, people: int | None) -> list[Fact]:
         rng = self._rng
         own = min(round(count * rng.uniform(0.35, 0.5)), round(0.9 * len(_IDS)))
         if people == 0:
@@ -139,6 +187,8 @@ class FactSource:
                 key = key if key not in taken else key_of(self._person(), rng.choice(_OTHERS_IDS))
             else:
                 key = key_of(self._person(), rng.choice(_OTHERS_IDS))
+            if not near and self._open_facts and rng.random() < self._open_facts:
+                key = self.open_fact().key
             if key not in taken:
                 taken.add(key)
                 absent.append(key)
@@ -154,12 +204,12 @@ class FactSource:
         if len(facts) > 1:
             return Telling(self._joined(facts), tuple(facts))
         fact = facts[0]
-        template = self._pick(self._known(_relation(fact.relation).tellings))
+        template = self._pick(self._known(_phrasings(fact).tellings))
         return Telling(self._framed(template, fact, "", None), (fact,))
 
     def update(self, fact: Fact, old: str | None = None) -> Telling:
         """A turn that tells `fact` as a change, in part naming the `old` value if given."""
-        choices = self._known(_relation(fact.relation).updates)
+        choices = self._known(_phrasings(fact).updates)
         wanted = old is not None and self._rng.random() < 0.6
         fitting = tuple(t for t in choices if t.needs_old == wanted)
         if not fitting:
@@ -167,7 +217,7 @@ class FactSource:
         if not fitting:
             return Telling(
                 self._framed(
-                    self._pick(self._known(_relation(fact.relation).tellings)),
+                    self._pick(self._known(_phrasings(fact).tellings)),
                     fact,
                     "",
                     frames.UPDATE_OPENERS,
@@ -180,30 +230,22 @@ class FactSource:
 
     def question(self, key_or_fact: Fact | str) -> Question:
         """A question for a fact or a key. Raises ValueError for a key of no known relation."""
-        if isinstance(key_or_fact, Fact):
-            subject, label, key = key_or_fact.subject, key_or_fact.relation, key_or_fact.key
-        else:
-            key = key_or_fact
-            subject, label = _parsed(key)
-        rng = self._rng
-        choices = self._known(_relation(label).questions)
+        fact = key_or_fact if isinstance(key_or_fact, Fact) else Fact(*_parsed(key_or_fact), "")
+        key, subject, rng = fact.key, fact.subject, self._rng
+        choices = self._known(_phrasings(fact).questions)
         template = choices[int(rng.random() * len(choices))]
         pick = rng.random()
         casual = rng.random() < 0.1
         if pick < 0.5 or (pick < 0.58 and not template.noun and template.said is None):
             opener = self._frame(frames.QUESTION_OPENERS) if rng.random() < 0.25 else ""
             forms = template.indirect if template.noun and rng.random() < 0.4 else template.direct
-            text = (
-                opener
-                + _after(opener, forms.fill(rng, subject, casual=casual, slips=self._slips))
-                + "?"
-            )
+            text = opener + _after(opener, self._fill(forms, fact, casual=casual)) + "?"
         elif pick < 0.58 and template.said is not None:
-            text = template.said.fill(rng, subject, casual=casual, slips=self._slips) + "?"
+            text = self._fill(template.said, fact, casual=casual) + "?"
         else:
             table = frames.INDIRECT_NOUN if template.noun else frames.INDIRECT
             text = self._frame(table).replace(
-                "*", template.indirect.fill(rng, subject, casual=casual, slips=self._slips)
+                "*", self._fill(template.indirect, fact, casual=casual)
             )
         if casual:
             text = text.rstrip("?.") + ("?" if rng.random() < 0.3 else "")
@@ -248,6 +290,18 @@ class FactSource:
             if subject not in value.split(" "):
                 return value
 
+    def _fill(
+        self, forms: Forms, fact: Fact, value: str = "", old: str = "", casual: bool = False
+    ) -> str:
+        rng, slips = self._rng, self._slips
+        if not isinstance(fact, OpenFact):
+            return forms.fill(rng, fact.subject, value, old, casual, slips)
+        if fact.family.things:
+            thing = _with_article(rng, fact)
+            return forms.fill(rng, "me", value, old, casual, slips, thing=thing)
+        label = american(fact.relation) if rng.random() < 0.2 else fact.relation
+        return forms.fill(rng, fact.subject, value, old, casual, slips, label=label)
+
     def _known(self, table: Mapping[str, tuple[T, ...]]) -> tuple[T, ...]:
         """What this source may say out of a table by split."""
         texts = table[self._phrasings]
@@ -270,7 +324,7 @@ class FactSource:
         """One telling between an opener and a closer, sometimes careless about case and stop."""
         rng = self._rng
         casual = rng.random() < 0.12
-        body = template.forms.fill(rng, fact.subject, fact.value, old, casual, self._slips)
+        body = self._fill(template.forms, fact, fact.value, old, casual)
         opener = ""
         question = False
         if rng.random() < 0.5:
@@ -313,9 +367,7 @@ class FactSource:
         text, previous, previous_shares = "", None, False
         for place, fact in enumerate(facts):
             template = self._clause(fact)
-            body = template.forms.fill(
-                rng, fact.subject, fact.value, casual=casual, slips=self._slips
-            )
+            body = self._fill(template.forms, fact, fact.value, casual=casual)
             shared = template.shared
             if place == 0:
                 text = body if casual or template.forms.value_first else _capital(body)
@@ -327,9 +379,7 @@ class FactSource:
                 link = joint if last or ". " in joint else ", "
                 same = previous is not None and previous.subject == fact.subject
                 if same and shared and previous_shares and last and rng.random() < 0.5:
-                    body = shared.fill(
-                        rng, fact.subject, fact.value, casual=casual, slips=self._slips
-                    )
+                    body = self._fill(shared, fact, fact.value, casual=casual)
                     link = " and "
                 elif not casual and not template.forms.value_first:
                     body = _after(link, body)
@@ -338,7 +388,7 @@ class FactSource:
         return text + self._stop(casual)
 
     def _clause(self, fact: Fact) -> TellingTemplate:
-        choices = self._known(_relation(fact.relation).tellings)
+        choices = self._known(_phrasings(fact).tellings)
         for _ in range(20):
             template = self._pick(choices)
             if template.clause:
@@ -346,9 +396,13 @@ class FactSource:
         return choices[0]
 
 
+def _any_value(rng: random.Random) -> str:
+    return _ALL_KINDS[rng.choice(_KIND_NAMES)](rng)
+
+
 def _odd_value(rng: random.Random) -> str:
     """A value of any kind, or one put together from the words of two."""
-    one, other = (KINDS[rng.choice(_KIND_NAMES)](rng) for _ in range(2))
+    one, other = (_any_value(rng) for _ in range(2))
     pick, first, last = rng.random(), one.split(" ")[0], other.split(" ")[-1]
     if pick < 0.4:
         return one
@@ -362,6 +416,18 @@ def _odd_value(rng: random.Random) -> str:
 def _after(opener: str, body: str) -> str:
     """`body` as it follows `opener`: a capital after the end of a sentence."""
     return _capital(body) if opener.endswith((". ", "! ", "? ")) else body
+
+
+def _with_article(rng: random.Random, fact: OpenFact) -> str:
+    """A thing as it is spoken of: "the spare key", "my spare key", "Ana's spare key"."""
+    if fact.family.bare or "'s " in fact.subject:
+        return fact.subject
+    pick = rng.random()
+    return ("the " if pick < 0.45 else "my " if pick < 0.88 else "our ") + fact.subject
+
+
+def _phrasings(fact: Fact) -> Relation | Family:
+    return fact.family if isinstance(fact, OpenFact) else _relation(fact.relation)
 
 
 def _relation(label: str) -> Relation:

@@ -6,6 +6,7 @@ A template is a lower-case clause without final punctuation, with these slots:
     {old}         the value it replaces          {obj}  "me" or "Ana"
     {subj}        "I" or "Ana"                   {poss} "my" or "Ana's"
     {work|works}  first person | third person
+    {l}           the word for the relation      {t}    a thing: "the spare key", "my spare key"
 
 A leading "!" marks a text that is no clause ("call me {v}"), so "please remember that" cannot
 stand before it.
@@ -39,11 +40,16 @@ def _replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
+def american(text: str) -> str:
+    """The text in American spelling."""
+    return _replace_all(text, _AMERICAN)
+
+
 def _variants(text: str) -> tuple[str, ...]:
     contracted = _replace_all(text, _CONTRACTIONS)
     plain = [text, contracted, contracted]
-    american = _replace_all(contracted, _AMERICAN)
-    return tuple([*plain, american]) if american != contracted else tuple(dict.fromkeys(plain))
+    american_ = american(contracted)
+    return tuple([*plain, american_]) if american_ != contracted else tuple(dict.fromkeys(plain))
 
 
 def _casual(text: str) -> str:
@@ -68,20 +74,30 @@ class Forms:
         old: str = "",
         casual: bool = False,
         slips: float = 0.0,
+        label: str = "",
+        thing: str = "",
     ) -> str:
         """The text about `subject`; it starts in lower case unless a name or the value leads.
 
-        `slips` is the chance of one slip of the keyboard or the tongue.
+        `slips` is the chance of one slip of the keyboard or the tongue, `label` and `thing` what
+        stands in {l} and {t}.
         """
         article = "an" if value[:1] in "aeiouAEIOU" and value else "a"
         if subject == "me":
             forms = self.first_casual if casual else self.first
             form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
-            return form.format(v=value, old=old, a=article)
+            return form.format(v=value, old=old, a=article, l=label, t=thing)
         forms = self.third_casual if casual else self.third
         form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
         return form.format(
-            v=value, old=old, a=article, subj=subject, obj=subject, poss=subject + "'s"
+            v=value,
+            old=old,
+            a=article,
+            l=label,
+            t=thing,
+            subj=subject,
+            obj=subject,
+            poss=subject + "'s",
         )
 
 

@@ -50,12 +50,13 @@ _PLURALS = {
 }
 
 
-def _listed(items: tuple[str, ...]) -> Draw:
+def listed(items: tuple[str, ...]) -> Draw:
+    """Draws one of `items`, evenly."""
     return lambda rng: items[int(rng.random() * len(items))]
 
 
 def _plural(items: tuple[str, ...]) -> Draw:
-    return _listed(tuple(_PLURALS.get(item, item + "s") for item in items))
+    return listed(tuple(_PLURALS.get(item, item + "s") for item in items))
 
 
 def first_name(rng: random.Random) -> str:
@@ -329,18 +330,18 @@ KINDS: dict[str, Draw] = {
     "book": _title(words.CLASSIC_BOOKS),
     "film": _title(words.CLASSIC_FILMS),
     "song": _title(words.CLASSIC_SONGS),
-    "colour": _listed(words.COLOURS),
-    "eye_colour": _listed(words.EYE_COLOURS),
-    "language": _listed(words.LANGUAGES),
-    "allergy": _listed(words.ALLERGIES),
-    "hobby": _listed(words.HOBBIES),
-    "instrument": _listed(words.INSTRUMENTS),
-    "food": _listed(words.FOODS),
-    "drink": _listed(words.DRINKS),
-    "sport": _listed(words.SPORTS),
-    "season": _listed(words.SEASONS),
+    "colour": listed(words.COLOURS),
+    "eye_colour": listed(words.EYE_COLOURS),
+    "language": listed(words.LANGUAGES),
+    "allergy": listed(words.ALLERGIES),
+    "hobby": listed(words.HOBBIES),
+    "instrument": listed(words.INSTRUMENTS),
+    "food": listed(words.FOODS),
+    "drink": listed(words.DRINKS),
+    "sport": listed(words.SPORTS),
+    "season": listed(words.SEASONS),
     "animal": _plural(words.ANIMALS),
     "flower": _plural(words.FLOWERS),
-    "game": _listed(words.GAMES),
-    "ice_cream": _listed(words.ICE_CREAMS),
+    "game": listed(words.GAMES),
+    "ice_cream": listed(words.ICE_CREAMS),
 }

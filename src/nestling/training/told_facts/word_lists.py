@@ -1,12 +1,12 @@
 """Lists of common values: names, places, things to like. Data only, no logic."""
 
 
-def _items(text: str) -> tuple[str, ...]:
+def items(text: str) -> tuple[str, ...]:
     """The comma-separated items of `text`, without repeats, in order."""
     return tuple(dict.fromkeys(" ".join(item.split()) for item in text.split(",") if item.strip()))
 
 
-FIRST_NAMES = _items(
+FIRST_NAMES = items(
     """
 Ana, Maria, Elena, Sofia, Lucia, Carmen, Paula, Marta, Laura, Isabel, Diego, Pablo, Javier,
 Carlos, Miguel, Luis, Jorge, Andres, Mateo, Santiago, Emma, Olivia, Charlotte, Amelia, Grace,
@@ -47,7 +47,7 @@ Noa, Yael, Avi, Eitan, Tamar, Shira, Moshe, Rivka, Ezra, Miriam
 """
 )
 
-SURNAMES = _items(
+SURNAMES = items(
     """
 Smith, Jones, Taylor, Brown, Wilson, Evans, Walker, Wright, Green, Hall, Wood, Clarke, Hughes,
 Lewis, Edwards, Turner, Hill, Moore, Cooper, Ward, Morris, King, Baker, Harrison, Morgan, Allen,
@@ -72,7 +72,7 @@ Tran, Pham, Hoang, Okafor, Adeyemi, Mensah, Owusu, Mwangi, Kamau, Dlamini, Nkosi
 """
 )
 
-CITIES = _items(
+CITIES = items(
     """
 London, Paris, Berlin, Madrid, Rome, Vienna, Prague, Warsaw, Budapest, Lisbon, Dublin, Oslo,
 Stockholm, Copenhagen, Helsinki, Reykjavik, Amsterdam, Rotterdam, Utrecht, Brussels, Antwerp,
@@ -109,7 +109,7 @@ Brisbane, Perth, Adelaide, Hobart, Darwin, Auckland, Wellington, Dunedin
 """
 )
 
-COUNTRIES = _items(
+COUNTRIES = items(
     """
 France, Germany, Spain, Portugal, Italy, Greece, Austria, Switzerland, Belgium, Denmark, Norway,
 Sweden, Finland, Iceland, Ireland, Scotland, Wales, England, Poland, Hungary, Romania, Bulgaria,
@@ -124,7 +124,7 @@ Cyprus, Kazakhstan, Uzbekistan
 """
 )
 
-STREET_STEMS = _items(
+STREET_STEMS = items(
     """
 Maple, Oak, Elm, Cedar, Willow, Birch, Chestnut, Hazel, Linden, Juniper, Church, Mill, Station,
 Bridge, River, Lake, Hill, Park, Garden, Orchard, Meadow, Spring, Harbour, Market, Castle,
@@ -136,7 +136,7 @@ North, South, East, West
 )
 STREET_KINDS = ("Street", "Lane", "Road", "Avenue", "Close", "Drive", "Way", "Terrace")
 
-JOBS = _items(
+JOBS = items(
     """
 accountant, actor, actuary, air traffic controller, animator, archaeologist, architect,
 archivist, astronomer, auditor, baker, banker, barber, barista, bartender, beekeeper, biologist,
@@ -162,7 +162,7 @@ window cleaner, wine merchant, writer, yoga instructor, zookeeper, zoologist
 """
 )
 
-FOODS = _items(
+FOODS = items(
     """
 pizza, lasagne, risotto, carbonara, ravioli, gnocchi, sushi, ramen, tempura, udon, sashimi, miso
 soup, pad thai, green curry, tom yum, pho, spring rolls, dim sum, dumplings, fried rice, kung
@@ -181,7 +181,7 @@ lamb chops, mussels, oysters, lobster, crab cakes, avocado toast, garlic bread
 """
 )
 
-DRINKS = _items(
+DRINKS = items(
     """
 green tea, black tea, peppermint tea, chamomile tea, iced tea, bubble tea, chai, matcha,
 rooibos, espresso, cappuccino, flat white, latte, iced coffee, mocha, black coffee, hot
@@ -194,7 +194,7 @@ elderflower cordial, horchata, cocoa, barley tea, eggnog
 """
 )
 
-CLASSIC_BOOKS = _items(
+CLASSIC_BOOKS = items(
     """
 Middlemarch, Dracula, Emma, Ulysses, Beloved, Dune, Frankenstein, Jane Eyre, Moby-Dick, The
 Hobbit, The Odyssey, The Trial, Don Quixote, War and Peace, Anna Karenina, Great Expectations,
@@ -203,7 +203,7 @@ Garden, Persuasion, Wuthering Heights, The Iliad, Siddhartha, The Stranger, Loli
 Prince, Watership Down
 """
 )
-CLASSIC_FILMS = _items(
+CLASSIC_FILMS = items(
     """
 Casablanca, Vertigo, Jaws, Alien, Psycho, Gladiator, Titanic, Amelie, Metropolis, The Godfather,
 Spirited Away, Rear Window, The Matrix, Taxi Driver, Blade Runner, Chinatown, Rashomon,
@@ -211,7 +211,7 @@ Inception, Ratatouille, Paddington, The Third Man, Roman Holiday, Seven Samurai,
 Future, Fargo, Lawrence of Arabia, My Neighbour Totoro, The Lion King, Finding Nemo, Toy Story
 """
 )
-CLASSIC_SONGS = _items(
+CLASSIC_SONGS = items(
     """
 Yesterday, Imagine, Hallelujah, Waterloo, Wonderwall, Africa, Hey Jude, Let It Be, Blackbird,
 Jolene, Bohemian Rhapsody, Dancing Queen, Purple Rain, Moon River, Take On Me, Clair de Lune, La
@@ -220,7 +220,7 @@ Landslide, Clocks, Redemption Song, Respect, Superstition, Thunderstruck, Galway
 Syne
 """
 )
-TITLE_ADJECTIVES = _items(
+TITLE_ADJECTIVES = items(
     """
 Silent, Golden, Broken, Hidden, Last, First, Crimson, Silver, Forgotten, Burning, Frozen,
 Distant, Endless, Quiet, Restless, Velvet, Paper, Glass, Hollow, Winter, Midnight, Wandering,
@@ -228,7 +228,7 @@ Scarlet, Empty, Lonely, Electric, Secret, Wild, Salt, Painted, Northern, Blue, D
 Iron, Invisible
 """
 )
-TITLE_NOUNS = _items(
+TITLE_NOUNS = items(
     """
 Harbour, Garden, River, Tower, Mirror, Orchard, Voyage, Island, Letter, Summer, Forest, Shadow,
 Crown, Lantern, Road, Kingdom, Clock, Bridge, Stranger, Ocean, Sparrow, Valley, Promise,
@@ -236,7 +236,7 @@ Machine, Dream, Fire, Stone, Song, Door, Window, Mountain, Station, Wolf, Rain, 
 Compass, Piano, Daughter
 """
 )
-ANIMAL_PLURALS = _items(
+ANIMAL_PLURALS = items(
     """
 Foxes, Wolves, Owls, Tigers, Ravens, Bears, Herons, Otters, Sparrows, Falcons, Lions, Badgers,
 Hares, Comets, Rovers, Pilots, Lanterns, Strangers, Sailors, Poets, Engines, Satellites,
@@ -244,7 +244,7 @@ Gardeners, Kings
 """
 )
 
-SPORTS = _items(
+SPORTS = items(
     """
 football, basketball, tennis, table tennis, badminton, squash, volleyball, beach volleyball,
 handball, rugby, cricket, baseball, softball, hockey, ice hockey, field hockey, lacrosse, golf,
@@ -257,7 +257,7 @@ rounders, orienteering, weightlifting
 """
 )
 
-ANIMALS = _items(
+ANIMALS = items(
     """
 elephant, tiger, lion, leopard, cheetah, giraffe, zebra, rhino, hippo, panda, red panda, koala,
 kangaroo, wombat, platypus, sloth, otter, sea otter, beaver, badger, hedgehog, squirrel, fox,
@@ -270,7 +270,7 @@ mongoose, armadillo, capybara, okapi, quokka
 """
 )
 
-FLOWERS = _items(
+FLOWERS = items(
     """
 rose, tulip, daisy, lily, orchid, sunflower, daffodil, iris, peony, poppy, lavender, violet,
 pansy, marigold, carnation, chrysanthemum, dahlia, hydrangea, hyacinth, jasmine, magnolia,
@@ -281,7 +281,7 @@ snapdragon, tea rose
 """
 )
 
-COLOURS = _items(
+COLOURS = items(
     """
 red, blue, green, yellow, orange, purple, pink, brown, black, white, grey, turquoise, teal,
 cyan, magenta, maroon, burgundy, crimson, scarlet, ruby, coral, salmon, peach, apricot, amber,
@@ -294,7 +294,7 @@ black, ash grey
 """
 )
 
-EYE_COLOURS = _items(
+EYE_COLOURS = items(
     """
 brown, blue, green, grey, hazel, amber, dark brown, light brown, pale blue, dark blue, bright
 blue, grey-blue, blue-green, grey-green, bright green, olive green, honey brown, sea green,
@@ -307,7 +307,7 @@ brown, chocolate brown, turquoise, yellow-green
 """
 )
 
-INSTRUMENTS = _items(
+INSTRUMENTS = items(
     """
 piano, guitar, bass guitar, electric guitar, violin, viola, cello, double bass, harp, flute,
 piccolo, clarinet, bass clarinet, oboe, bassoon, saxophone, tenor saxophone, trumpet, trombone,
@@ -322,7 +322,7 @@ drum, cimbalom
 """
 )
 
-LANGUAGES = _items(
+LANGUAGES = items(
     """
 English, French, German, Spanish, Portuguese, Italian, Dutch, Danish, Swedish, Norwegian,
 Icelandic, Finnish, Estonian, Latvian, Lithuanian, Polish, Czech, Slovak, Hungarian, Romanian,
@@ -338,7 +338,7 @@ Sign Language
 """
 )
 
-HOBBIES = _items(
+HOBBIES = items(
     """
 gardening, knitting, crocheting, sewing, embroidery, quilting, weaving, pottery, woodworking,
 wood carving, painting, watercolours, sketching, calligraphy, origami, photography, film-making,
@@ -359,7 +359,7 @@ swimming, table football, tarot reading, podcasting, urban sketching
 """
 )
 
-ALLERGIES = _items(
+ALLERGIES = items(
     """
 peanuts, tree nuts, walnuts, cashews, almonds, hazelnuts, pistachios, shellfish, prawns,
 lobster, crab, fish, tuna, eggs, milk, lactose, soy, wheat, gluten, sesame, mustard, celery,
@@ -372,7 +372,7 @@ bites, coriander
 """
 )
 
-CARS = _items(
+CARS = items(
     """
 Toyota Corolla, Toyota Yaris, Toyota Prius, Honda Civic, Honda Jazz, Honda Accord, Ford Fiesta,
 Ford Focus, Ford Mustang, Ford Escort, Volkswagen Golf, Volkswagen Polo, Volkswagen Passat,
@@ -390,7 +390,7 @@ Tata Nano, Mahindra Thar, MG ZS, Lotus Elise
 """
 )
 
-PETS = _items(
+PETS = items(
     """
 Rex, Max, Bella, Luna, Charlie, Buddy, Rocky, Daisy, Molly, Toby, Bailey, Coco, Milo, Lola,
 Ziggy, Biscuit, Cookie, Pepper, Ginger, Oreo, Mochi, Nala, Simba, Shadow, Smokey, Tiger,
@@ -402,7 +402,7 @@ Gizmo, Pixel, Nacho, Taco, Banjo, Fudge, Bubbles
 """
 )
 
-SEASONS = _items(
+SEASONS = items(
     """
 spring, summer, autumn, winter, fall, early spring, late spring, early summer, late summer, high
 summer, early autumn, late autumn, mid-autumn, early winter, late winter, deep winter,
@@ -432,7 +432,7 @@ MONTHS = (
     "December",
 )
 
-PHONES = _items(
+PHONES = items(
     """
 Pixel 6, Pixel 7, Pixel 8, Pixel 9, Galaxy S20, Galaxy S21, Galaxy S22, Galaxy S23, Galaxy A54,
 iPhone 11, iPhone 12, iPhone 13, iPhone 14, iPhone 15, iPhone SE, Fairphone 4, Fairphone 5,
@@ -440,14 +440,14 @@ OnePlus 9, OnePlus 12, Nokia 3310, Nokia X20, Motorola Edge, Moto G, Xperia 5, R
 Xiaomi 13, Huawei P30, Nothing Phone, Zenfone 10, BlackBerry
 """
 )
-BIKES = _items(
+BIKES = items(
     """
 Brompton, Trek, Giant, Specialized, Cannondale, Bianchi, Raleigh, Canyon, Cube, Gazelle,
 Pashley, Colnago, Pinarello, Scott, Merida, Surly, Batavus, Kona, Peugeot, Puch, Koga, Santa
 Cruz, Moulton, Orbea, Ridgeback
 """
 )
-ICE_CREAMS = _items(
+ICE_CREAMS = items(
     """
 vanilla, chocolate, strawberry, pistachio, hazelnut, lemon, mango, coconut, mint chocolate,
 salted caramel, rum and raisin, cookie dough, coffee, raspberry, blackcurrant, cherry, peach,
@@ -460,7 +460,7 @@ speculoos, toffee, elderflower, apple crumble, lime, peanut butter, cheesecake, 
 apricot, blackberry
 """
 )
-GAMES = _items(
+GAMES = items(
     """
 chess, go, draughts, backgammon, poker, bridge, rummy, canasta, whist, cribbage, dominoes,
 mahjong, Scrabble, Monopoly, Cluedo, Risk, Catan, Carcassonne, Pandemic, Ticket to Ride, Dixit,
@@ -469,7 +469,7 @@ Stardew Valley, charades, hide-and-seek, hopscotch, Battleship, Othello, Boggle,
 Mastermind, Splendor, Terraria, Factorio, Civilization, Celeste, Hades, Firewatch, Journey
 """
 )
-KIN = _items(
+KIN = items(
     """
 my brother, my sister, my mother, my father, my mum, my dad, my boss, my neighbour, my best
 friend, my colleague, my aunt, my uncle, my cousin, my roommate, my flatmate, my coach, my
