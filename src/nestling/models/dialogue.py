@@ -35,6 +35,16 @@ PAD, END, TURN, RESTATE, NOTE, IS, ASK, UNKNOWN = SPECIAL_TOKENS = (
 )
 
 
+# Relations of things; what has one is no person, and its key has no capital.
+OF_THINGS = ("place", "time")
+
+
+def is_of_thing(key: str) -> bool:
+    """Whether a key is that of a thing nobody is said to own: "spare key's place"."""
+    owner, _, relation = key.partition("'s ")
+    return bool(owner) and relation in OF_THINGS
+
+
 @dataclass(frozen=True)
 class Note:
     """One fact in canonical form: `key` ("my dog", "Ana's city") and `value` ("Pixel")."""
@@ -144,13 +154,18 @@ class Dialogue:
         asked: str | None = None
         for mark, piece in _pieces(ids, (self.ids[NOTE], self.ids[ASK]), self.end_id):
             if mark == self.ids[ASK]:
-                asked = asked or self.text(piece) or None
+                asked = asked or _uniform(self.text(piece)) or None
             elif self.ids[IS] in piece:
                 cut = piece.index(self.ids[IS])
-                key, value = self.text(piece[:cut]), self.text(piece[cut + 1 :])
+                key, value = _uniform(self.text(piece[:cut])), self.text(piece[cut + 1 :])
                 if key and value:
                     notes.append(Note(key, value))
         return Restatement(tuple(notes), None if notes else asked)
+
+
+def _uniform(key: str) -> str:
+    """A key as it is wherever its thing stands: "Bins go out on ..." tells the "bins's time"."""
+    return key[:1].lower() + key[1:] if is_of_thing(key) else key
 
 
 def _pieces(ids: Sequence[int], marks: tuple[int, ...], end: int) -> list[tuple[int, list[int]]]:

@@ -7,8 +7,8 @@ costs time and nothing else.
 
 - An owner is guessed to be "my", a name with the possessive behind it, or the speaker where "I" is
   said and any other name where not.
-- A relation is the known one of which the turn says most; where none is known, the word that the
-  turn has behind the owner.
+- A relation is the known one of which the turn says most; where none is known, the words that the
+  turn has behind the owner, up to a verb, a preposition or a mark.
 - A value is the last name or number that has not been written yet; where there is none, what stands
   behind "is" and its like up to the next mark, or the last word.
 """
@@ -27,6 +27,26 @@ LONGEST = 16
 _ALIKE = 4
 _SPEAKER = ("i", "me", "i'm", "i've", "we")
 _BEFORE_VALUES = ("is", "are", "was", "be", "been")
+# What stands behind the word for a relation, and is no part of it.
+_BEHIND_RELATIONS = (
+    *_BEFORE_VALUES,
+    *(
+        "were",
+        "has",
+        "have",
+        "had",
+        "goes",
+        "called",
+        "named",
+        "again",
+        "now",
+        "at",
+        "on",
+        "in",
+        "of",
+    ),
+    *("for", "to", "from", "with", "and", "do", "does", "did", "will", "used", "changed", "reads"),
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +153,18 @@ def _of_relation(line: Line, words: list[Word], here: int, following: int | None
             return following
     # "my sister" may be the key, or the owner of what else is said.
     owns = key[0] == mine and possessive not in key and _likeliest(line, words, key) is not None
+    if not owns and said not in begun and following is not None and _goes_on(words, here):
+        return following
     return possessive if owns else end
+
+
+def _goes_on(words: list[Word], here: int) -> bool:
+    """Whether the next word still belongs to the word for a relation: "type" in "my blood type"."""
+    before = any(word.end == here and not word.last for word in words)
+    behind = [word.text for word in words if word.start == here]
+    return before and any(
+        text.lower() not in _BEHIND_RELATIONS and not _is_name(text) for text in behind
+    )
 
 
 def _likeliest(line: Line, words: list[Word], besides: list[int]) -> list[int] | None:

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestling.models.dialogue import Dialogue, Note, Restatement
+from nestling.models.dialogue import Dialogue, Note, Restatement, is_of_thing
 from nestling.models.hope import Deltas, Hope
 from nestling.training.options import ToldFactsOptions
 from nestling.training.told_facts import Fact, FactSource
@@ -265,6 +265,15 @@ def merge_before(old: list[Fact], new: list[Fact], rng: random.Random) -> list[F
     return [fact for _, fact in sorted(keyed, key=lambda item: item[0])]
 
 
+def as_said(key: str, text: str) -> str:
+    """A key with the capital that its thing has at the beginning of a sentence ("Bins's time")."""
+    thing = key.partition("'s ")[0]
+    if thing in text or not is_of_thing(key):
+        return key
+    capital = thing[:1].upper() + thing[1:]
+    return capital + key[len(thing) :] if capital in text else key
+
+
 def draw_turns(source: FactSource, rng: random.Random):
     """Endless turns (text, restatement): one to three facts told, changes, questions, talk."""
     while True:
@@ -287,7 +296,7 @@ def draw_turns(source: FactSource, rng: random.Random):
             elif kind < 0.92:
                 question = source.question(fact)
                 place += 1
-                yield question.text, Restatement(asked=question.key)
+                yield question.text, Restatement(asked=as_said(question.key, question.text))
                 continue
             else:
                 telling = source.small_talk()

@@ -60,6 +60,22 @@ def website(rng: random.Random) -> str:
     return rng.choice(("www.", "", "", "https://")) + _host(rng)
 
 
+def telephone(rng: random.Random) -> str:
+    """A telephone number as people write them: "0171 555 0192", "+49 171 5550192"."""
+    first, last = made_up.digits(rng, 3), made_up.digits(rng, rng.randint(3, 4))
+    area = made_up.digits(rng, rng.randint(2, 4))
+    return rng.choice(
+        (
+            f"0{area} {first} {last}",
+            f"0{area} {first}{last}",
+            f"+{rng.randint(1, 99)} {area} {first}{last}",
+            f"{first}-{last}",
+            f"({area}) {first}-{last}",
+            f"0{area}/{first}{last}",
+        )
+    )
+
+
 def amount_money(rng: random.Random) -> str:
     """An amount of money: "€450", "$9.99", "12 euros"."""
     whole = rng.choice((rng.randint(2, 99), rng.randint(100, 999), 50 * rng.randint(20, 200)))
@@ -339,6 +355,7 @@ EVERYDAY_KINDS: dict[str, Draw] = {
     "titled_person": titled_person,
     "email": email,
     "website": website,
+    "telephone": telephone,
     "amount_money": amount_money,
     "measure": measure,
     "percent": percent,

@@ -117,5 +117,8 @@ def families() -> tuple[Family, ...]:
 
 @cache
 def weights() -> tuple[float, ...]:
-    """How often each family is drawn: more often the more words it has, but not in proportion."""
-    return tuple(len(family.words) ** 0.5 for family in families())
+    """How often each family is drawn: more often the more words it has, but not in proportion.
+
+    Those of one word have wordings of their own, and are drawn as often as ones of nine.
+    """
+    return tuple(max(3.0, len(family.words) ** 0.5) for family in families())

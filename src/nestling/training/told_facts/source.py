@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from nestling.training.told_facts.relations import RELATIONS, parse_key
 from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
-from nestling.training.told_facts.templates import Forms, TellingTemplate, american
+from nestling.training.told_facts.templates import Forms, TellingTemplate, american, plural
 from nestling.training.told_facts.values import KINDS, first_name
 from nestling.training.told_facts.word_lists import KIN
 
@@ -30,6 +30,8 @@ _KIN_CHANCE = 0.4
 # Of open facts: about another person, and things that are another person's.
 _OTHERS_CHANCE = 0.25
 _OWNED_CHANCE = 0.1
+_PLURAL_CHANCE = 0.1
+_DEFINITE_CHANCE = 0.1
 _DRAWS_AT_MOST = 10_000
 
 
@@ -294,13 +296,14 @@ class FactSource:
         self, forms: Forms, fact: Fact, value: str = "", old: str = "", casual: bool = False
     ) -> str:
         rng, slips = self._rng, self._slips
+        change = _reworded(rng, fact) if self._open_facts and not casual else None
         if not isinstance(fact, OpenFact):
-            return forms.fill(rng, fact.subject, value, old, casual, slips)
+            return forms.fill(rng, fact.subject, value, old, casual, slips, change=change)
         if fact.family.things:
             thing = _with_article(rng, fact)
-            return forms.fill(rng, "me", value, old, casual, slips, thing=thing)
+            return forms.fill(rng, "me", value, old, casual, slips, thing=thing, change=change)
         label = american(fact.relation) if rng.random() < 0.2 else fact.relation
-        return forms.fill(rng, fact.subject, value, old, casual, slips, label=label)
+        return forms.fill(rng, fact.subject, value, old, casual, slips, label, change=change)
 
     def _known(self, table: Mapping[str, tuple[T, ...]]) -> tuple[T, ...]:
         """What this source may say out of a table by split."""
@@ -424,6 +427,17 @@ def _with_article(rng: random.Random, fact: OpenFact) -> str:
         return fact.subject
     pick = rng.random()
     return ("the " if pick < 0.45 else "my " if pick < 0.88 else "our ") + fact.subject
+
+
+def _reworded(rng: random.Random, fact: Fact) -> Callable[[str], str] | None:
+    """At times "we" speak instead of "I", and "the dog" stands for "my dog"."""
+    pick = rng.random()
+    if pick < _PLURAL_CHANCE:
+        return plural
+    if pick < _PLURAL_CHANCE + _DEFINITE_CHANCE:
+        label = "{l}" if isinstance(fact, OpenFact) else fact.relation
+        return lambda form: form.replace(f"my {label}", f"the {label}")
+    return None
 
 
 def _phrasings(fact: Fact) -> Relation | Family:

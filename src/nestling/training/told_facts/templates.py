@@ -7,6 +7,7 @@ A template is a lower-case clause without final punctuation, with these slots:
     {subj}        "I" or "Ana"                   {poss} "my" or "Ana's"
     {work|works}  first person | third person
     {l}           the word for the relation      {t}    a thing: "the spare key", "my spare key"
+    {h}           that word without its last part: "gate" of "gate code"
 
 A leading "!" marks a text that is no clause ("call me {v}"), so "please remember that" cannot
 stand before it.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nestling.training.told_facts.slips import slip
@@ -30,6 +32,18 @@ _CONTRACTIONS = (
     ("it is ", "it's "),
     ("I would ", "I'd "),
 )
+_PLURAL = (
+    ("am I", "are we"),
+    ("was I", "were we"),
+    ("I am", "we are"),
+    ("I'm", "we're"),
+    ("I was", "we were"),
+    ("I", "we"),
+    ("my", "our"),
+    ("me", "us"),
+    ("mine", "ours"),
+    ("myself", "ourselves"),
+)
 _AMERICAN = (("favourite", "favorite"), ("colour", "color"), ("neighbour", "neighbor"))
 _SAID = re.compile(r"^(what|where|who|when) (\{(?:poss|subj)\}.*)$")
 
@@ -37,6 +51,13 @@ _SAID = re.compile(r"^(what|where|who|when) (\{(?:poss|subj)\}.*)$")
 def _replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
     for old, new in pairs:
         text = re.sub(rf"\b{old}", new, text)
+    return text
+
+
+def plural(text: str) -> str:
+    """What "I" say, as "we" say it: "my cat" is our cat."""
+    for old, new in _PLURAL:
+        text = re.sub(rf"\b{old}\b", new, text)
     return text
 
 
@@ -76,17 +97,20 @@ class Forms:
         slips: float = 0.0,
         label: str = "",
         thing: str = "",
+        change: Callable[[str], str] | None = None,
     ) -> str:
         """The text about `subject`; it starts in lower case unless a name or the value leads.
 
         `slips` is the chance of one slip of the keyboard or the tongue, `label` and `thing` what
-        stands in {l} and {t}.
+        stands in {l} and {t}; `change` rewords what the speaker says of the own person.
         """
+        head = label.rpartition(" ")[0]
         article = "an" if value[:1] in "aeiouAEIOU" and value else "a"
         if subject == "me":
             forms = self.first_casual if casual else self.first
             form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
-            return form.format(v=value, old=old, a=article, l=label, t=thing)
+            form = form if change is None else change(form)
+            return form.format(v=value, old=old, a=article, l=label, h=head, t=thing)
         forms = self.third_casual if casual else self.third
         form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
         return form.format(
@@ -94,6 +118,7 @@ class Forms:
             old=old,
             a=article,
             l=label,
+            h=head,
             t=thing,
             subj=subject,
             obj=subject,
