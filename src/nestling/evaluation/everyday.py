@@ -60,7 +60,8 @@ def measure_everyday(
     for count in together:
         right = known = 0
         for start in range(0, len(facts), count):
-            progress(f"{count} told together: {start} of {len(facts)}")
+            if start % 64 < count:
+                progress(f"{count} told together: {start} of {len(facts)}")
             some = facts[start : start + count]
             state = hear(bundle, [fact["tell"] for fact in some], bundle.model.new_state(1))
             answers = ask(bundle, [fact["ask"] for fact in some], state)
