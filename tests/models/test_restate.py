@@ -300,3 +300,17 @@ def test_a_turn_without_words_has_no_notes(tiny_bundle):
     model = Hope(replace(tiny_bundle.model.settings, initializer_range=0.3)).eval()
     for asking in (None, False):
         assert restate(model, tiny_bundle.dialogue, [""], asking=asking)[0].notes == ()
+
+
+def test_a_thing_has_no_capital_in_its_key_and_a_person_keeps_it(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+    keys = {
+        "Bins's time": "bins's time",
+        "Spare key's place": "spare key's place",
+        "Ana's city": "Ana's city",
+        "Ana's bike's place": "Ana's bike's place",
+    }
+    for said, key in keys.items():
+        written = dialogue.restatement(Restatement((Note(said, "Pixel"),)))
+        assert dialogue.parse(written).notes == (Note(key, "Pixel"),)
+        assert dialogue.parse(dialogue.restatement(Restatement(asked=said))).asked == key

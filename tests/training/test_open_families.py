@@ -6,6 +6,7 @@ from itertools import islice
 
 import pytest
 
+from nestling.models.dialogue import is_of_thing
 from nestling.training.told_facts import FactSource
 from nestling.training.told_facts.open_families import DIVIDED_FROM, OpenFact, families
 from nestling.training.told_facts.source import _ALL_KINDS
@@ -115,5 +116,8 @@ def test_turns_hold_all_notes_of_their_facts():
     rng = random.Random(7)
     drawn = FactSource(rng, open_facts=1.0)
     for text, restated in islice(draw_turns(drawn, rng), 300):
-        for note in restated.notes:
-            assert note.value in text
+        keys = [restated.asked] if restated.asked else [note.key for note in restated.notes]
+        assert all(note.value in text for note in restated.notes)
+        # A key is copied from its turn, and then has the same form wherever it stood.
+        things = [key.partition("'s ")[0] for key in keys if is_of_thing(key)]
+        assert all(thing in text for thing in things), text

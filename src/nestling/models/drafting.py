@@ -28,25 +28,10 @@ _ALIKE = 4
 _SPEAKER = ("i", "me", "i'm", "i've", "we")
 _BEFORE_VALUES = ("is", "are", "was", "be", "been")
 # What stands behind the word for a relation, and is no part of it.
-_BEHIND_RELATIONS = (
-    *_BEFORE_VALUES,
-    *(
-        "were",
-        "has",
-        "have",
-        "had",
-        "goes",
-        "called",
-        "named",
-        "again",
-        "now",
-        "at",
-        "on",
-        "in",
-        "of",
-    ),
-    *("for", "to", "from", "with", "and", "do", "does", "did", "will", "used", "changed", "reads"),
+_VERBS = (
+    "is are was be been were has have had goes called named do does did will used changed reads"
 )
+_BEHIND_RELATIONS = frozenset(f"{_VERBS} again now at on in of for to from with and".split())
 
 
 @dataclass(frozen=True)

@@ -300,9 +300,6 @@ def draw_turns(source: FactSource, rng: random.Random):
                 continue
             else:
                 telling = source.small_talk()
-            yield (
-                telling.text,
-                Restatement(
-                    tuple(as_note(noted) for fact in telling.facts for noted in fact.notes)
-                ),
-            )
+            noted = [note for fact in telling.facts for note in fact.notes]
+            notes = (Note(as_said(fact.key, telling.text), fact.value) for fact in noted)
+            yield telling.text, Restatement(tuple(notes))
