@@ -1,9 +1,12 @@
 """Turns written by hand, and how answers to them are judged."""
 
+import random
+
 import pytest
 
 from nestling.evaluation.everyday import is_right, measure_everyday, plain, read_everyday
 from nestling.evaluation.model_tables import everyday_table
+from nestling.training.told_facts import FactSource
 from nestling.training.told_facts.open_families import families
 
 
@@ -43,3 +46,7 @@ def test_no_template_of_training_is_one_of_the_turns():
         for template in (*family.tellings["train"], *family.updates["train"])
     }
     assert not turns & plain_texts
+    source = FactSource(random.Random(0), open_facts=0.7)
+    drawn = {source.telling([fact]).text.casefold() for fact in source.facts(2000)}
+    assert len(drawn) > 1900
+    assert not turns & {text.strip(".!") for text in drawn}

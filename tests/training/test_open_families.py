@@ -8,8 +8,8 @@ import pytest
 
 from nestling.models.dialogue import is_of_thing
 from nestling.training.told_facts import FactSource
+from nestling.training.told_facts.kinds import ALL_KINDS
 from nestling.training.told_facts.open_families import DIVIDED_FROM, OpenFact, families
-from nestling.training.told_facts.source import _ALL_KINDS
 from nestling.training.told_facts.splits import SPLITS, split_of
 from nestling.training.told_facts.templates import american
 from nestling.training.told_facts_task import draw_turns
@@ -30,7 +30,7 @@ def test_families_have_names_of_their_own_and_known_kinds():
     assert len(BY_NAME) == len(families()) >= 200
     assert sum(len(family.words) for family in families()) >= 3000
     for family in families():
-        assert set(family.kinds) <= {*_ALL_KINDS, "any"}, family.name
+        assert set(family.kinds) <= {*ALL_KINDS, "any"}, family.name
         assert len(family.words) == len(set(family.words)), family.name
         assert not family.things or set(family.labels) <= {"place", "time"}, family.name
         assert not any("'s " in label for label in family.labels), family.name

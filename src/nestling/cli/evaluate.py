@@ -190,7 +190,7 @@ def found_texts(seeds: Seeds = 3, model: Model = None, out: Out = Path("results"
 
 @group.command()
 def everyday(model: Model = None, out: Out = Path("results")) -> None:
-    """Tellings and questions written by hand, in words that no training text was made of."""
+    """Tellings and questions written by hand, apart from all text of training."""
     with clear_errors():
         from nestling.evaluation.everyday import measure_everyday
 

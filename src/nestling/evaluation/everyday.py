@@ -1,4 +1,4 @@
-"""Everyday tellings and questions, written by hand and by no generator that training knows.
+"""Everyday tellings and questions, written by hand, apart from the generator of training.
 
 They stand in `everyday.toml`: facts as people would tell them, each with a question in words of its
 own and every answer that a fair judge would accept; small talk that is nothing to learn; and
@@ -6,7 +6,7 @@ questions about what was never told. Nothing of it was trained on, or looked at 
 
 - `told`: a memory is told a number of facts, one turn each, and asked about all of them;
 - `small_talk`: `refused` is the share of turns that left no note;
-- `never_told`: asked of a memory that holds the facts of one group of `told`.
+- `never_told`: asked of the memory that was told the last group of facts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure_everyday(
     bundle = load_bundle(model)
     everyday = {kind: turns[:limit] for kind, turns in read_everyday().items()}
     facts = everyday["facts"]
-    state = bundle.model.new_state(1)
+    some, state = [], bundle.model.new_state(1)
     for count in together:
         right = known = 0
         for start in range(0, len(facts), count):
@@ -76,7 +76,7 @@ def measure_everyday(
     yield _row("small_talk", 0, 0, sum(not item.notes for item in notes), len(turns))
     answers = ask(bundle, [item["ask"] for item in everyday["never_told"]], state)
     refused = sum(not answer["known"] for answer in answers)
-    yield _row("never_told", max(together), 0, refused, len(answers))
+    yield _row("never_told", len(some), 0, refused, len(answers))
 
 
 def _row(kind: str, facts: int, right: int, refused: int, count: int) -> Row:

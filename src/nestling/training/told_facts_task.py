@@ -16,6 +16,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -73,7 +74,11 @@ class ToldFactsTask:
     def __init__(self, dialogue: Dialogue, options: ToldFactsOptions, seed: int) -> None:
         self.dialogue, self.options, self.seed = dialogue, options, seed
         self.stage, self.recall = 0, 0.0
-        self.vocabulary = tuple(dialogue.whole_words().values())
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words of the vocabulary."""
+        return tuple(self.dialogue.whole_words().values())
 
     def state_dict(self) -> dict[str, Any]:
         return {"stage": self.stage, "recall": self.recall}

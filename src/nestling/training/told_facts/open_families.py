@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nestling.training.told_facts.facts import Fact
+from nestling.training.told_facts.phrasings import read_asks
 from nestling.training.told_facts.splits import SPLITS, split_of
 from nestling.training.told_facts.templates import (
     QuestionTemplate,
@@ -81,14 +82,13 @@ def family_of(values: Mapping[str, Any]) -> Family:
     Raises:
         KeyError: one of name, labels, kinds, tell, ask, update is missing.
     """
-    asks = [ask if isinstance(ask, str) else (ask[0], ask[1]) for ask in values["ask"]]
     return Family(
         values["name"],
         tuple(values["labels"]),
         tuple(values["kinds"]),
         _both([telling_template(text) for text in values["tell"]]),
         _both([telling_template(text) for text in values["update"]]),
-        _both([question_template(ask) for ask in asks]),
+        _both([question_template(ask) for ask in read_asks(values["ask"])]),
         tuple(values.get("things", ())),
         values.get("bare", False),
         values.get("only_me", False),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Ask = str | tuple[str, str]
 
@@ -20,6 +22,11 @@ class Phrasings:
     update: tuple[str, ...] = ()
 
 
+def read_asks(asks: Sequence[Any]) -> tuple[Ask, ...]:
+    """Questions as a file has them: noun phrases, and pairs of a direct and an indirect one."""
+    return tuple(ask if isinstance(ask, str) else (ask[0], ask[1]) for ask in asks)
+
+
 def read_phrasings(folder: Path) -> dict[str, Phrasings]:
     """Label -> phrasings, of every file of the folder."""
     found: dict[str, Phrasings] = {}
@@ -27,7 +34,7 @@ def read_phrasings(folder: Path) -> dict[str, Phrasings]:
         for label, texts in tomllib.loads(path.read_text(encoding="utf-8")).items():
             found[label] = Phrasings(
                 tuple(texts["tell"]),
-                tuple(ask if isinstance(ask, str) else (ask[0], ask[1]) for ask in texts["ask"]),
+                read_asks(texts["ask"]),
                 tuple(texts["update"]),
             )
     return found

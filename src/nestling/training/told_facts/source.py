@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TypeVar
 
 from nestling.training.told_facts import frames
-from nestling.training.told_facts.everyday_values import EVERYDAY_KINDS
 from nestling.training.told_facts.facts import Fact, Question, Telling, key_of
+from nestling.training.told_facts.kinds import ALL_KINDS, any_value, odd_value
 from nestling.training.told_facts.open_families import Family, OpenFact, families, weights
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS, parse_key
@@ -17,15 +17,13 @@ from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
 from nestling.training.told_facts.templates import Forms, TellingTemplate, american, plural
-from nestling.training.told_facts.values import KINDS, first_name
+from nestling.training.told_facts.values import first_name
 from nestling.training.told_facts.word_lists import KIN
 
 T = TypeVar("T")
 
 _IDS = tuple(RELATIONS)
 _OTHERS_IDS = tuple(name for name, relation in RELATIONS.items() if not relation.only_me)
-_ALL_KINDS = KINDS | EVERYDAY_KINDS
-_KIND_NAMES = tuple(_ALL_KINDS)
 _KIN_CHANCE = 0.4
 # Of open facts: about another person, and things that are another person's.
 _OTHERS_CHANCE = 0.25
@@ -92,9 +90,9 @@ class FactSource:
         return self.value(fact.relation)
 
     def _value_of_kind(self, kind: str) -> str:
-        draw = _any_value if kind == "any" else _ALL_KINDS[kind]
+        draw = any_value if kind == "any" else ALL_KINDS[kind]
         if self._odd_values and self._rng.random() < self._odd_values:
-            draw = _odd_value
+            draw = odd_value
         for _ in range(_DRAWS_AT_MOST):
             value = draw(self._rng)
             if split_of(value) == self._values:
@@ -397,23 +395,6 @@ class FactSource:
             if template.clause:
                 return template
         return choices[0]
-
-
-def _any_value(rng: random.Random) -> str:
-    return _ALL_KINDS[rng.choice(_KIND_NAMES)](rng)
-
-
-def _odd_value(rng: random.Random) -> str:
-    """A value of any kind, or one put together from the words of two."""
-    one, other = (_any_value(rng) for _ in range(2))
-    pick, first, last = rng.random(), one.split(" ")[0], other.split(" ")[-1]
-    if pick < 0.4:
-        return one
-    if pick < 0.6:
-        return f"{first} {last}"
-    if pick < 0.8:
-        return f"{first} and {last}"
-    return f"the {one.split(' ')[-1]} {rng.choice(('of', 'before', 'in', 'for'))} {last}"
 
 
 def _after(opener: str, body: str) -> str:
