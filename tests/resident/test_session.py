@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.models import dialogue
+from nestling.models.asking import Asked
 from nestling.resident import Answer, Learned, Resident, SleepOptions, replay, session, versions
 from nestling.resident.journal import Journal
 from nestling.resident.opened import OtherModel
@@ -80,9 +81,11 @@ def test_a_question_sees_the_memory_and_leaves_it_alone(alice):
 
 
 def test_what_is_not_known_is_said_to_be_unknown(alice, monkeypatch):
-    unknown = session.recall(alice.bundle.model, alice.bundle.dialogue, ["x"], None)
-    unknown = [dataclasses.replace(unknown[0], text=None, known=False)]
-    monkeypatch.setattr(session, "recall", lambda *_: unknown)
+    found = session.recall_asked(
+        alice.bundle.model, alice.bundle.dialogue, [Asked("my fish?", "my fish")], None
+    )
+    unknown = [(key, dataclasses.replace(item, text=None, known=False)) for key, item in found]
+    monkeypatch.setattr(session, "recall_asked", lambda *_: unknown)
     answer = alice.ask("my fish?")
     assert (answer.text, answer.known) == ("I don't know.", False)
 

@@ -7,11 +7,13 @@ from itertools import islice
 import pytest
 
 from nestling.models.dialogue import is_of_thing
-from nestling.training.told_facts import FactSource
+from nestling.training.told_facts import Fact, FactSource
+from nestling.training.told_facts.facts import Telling
 from nestling.training.told_facts.kinds import ALL_KINDS
 from nestling.training.told_facts.open_families import DIVIDED_FROM, OpenFact, families
 from nestling.training.told_facts.splits import SPLITS, split_of
 from nestling.training.told_facts.templates import american
+from nestling.training.told_facts.wording import introduced
 from nestling.training.told_facts_task import draw_turns
 
 BY_NAME = {family.name: family for family in families()}
@@ -33,7 +35,8 @@ def test_families_have_names_of_their_own_and_known_kinds():
         assert set(family.kinds) <= {*ALL_KINDS, "any"}, family.name
         assert len(family.words) == len(set(family.words)), family.name
         assert not family.things or set(family.labels) <= {"place", "time"}, family.name
-        assert not any("'s " in label for label in family.labels), family.name
+        assert not any(is_of_thing(label) for label in family.labels), family.name
+        assert all(template.needs_old is False for template in family.tellings["train"])
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -110,6 +113,48 @@ def test_liked_food_is_noted_as_something_liked_too():
         ("liked food", fact.value),
         ("like", fact.value),
     ]
+
+
+def test_a_family_has_values_of_its_own_beside_those_of_its_kinds():
+    own = [family for family in families() if family.values]
+    assert len(own) > 100
+    for split in SPLITS:
+        drawn = source(8, split)
+        for family in own:
+            values = {drawn.open_fact(family).value for _ in range(20)}
+            assert values & set(family.values), (family.name, split)
+            assert all(split_of(value) == split for value in values)
+    values = [source(seed).open_fact(own[0]).value for seed in range(60)]
+    assert {value in own[0].values for value in values} == {True, False}
+
+
+def test_kin_is_introduced_by_name():
+    fact = Fact("my sister", "city", "Porto")
+    rng = random.Random(9)
+    texts = set()
+    for _ in range(30):
+        said = introduced(rng, Telling("Hey, my sister lives in Porto.", (fact,)), "Ana")
+        assert [(note.key, note.value) for note in said.facts] == [
+            ("my sister", "Ana"),
+            ("Ana's city", "Porto"),
+        ]
+        texts.add(said.text)
+    assert texts == {
+        "Hey, my sister Ana lives in Porto.",
+        "Hey, my sister, Ana, lives in Porto.",
+    }
+    owned = Telling("My sister's city is Porto.", (fact,))
+    assert introduced(rng, owned, "Ana").text == "My sister Ana's city is Porto."
+    for text in ("My sisters live in Porto.", "She lives in Porto.", "My sister Ana is in Porto."):
+        assert introduced(rng, Telling(text, (fact,)), "Ana") == Telling(text, (fact,))
+
+
+def test_kin_with_names_is_told_in_training_alone():
+    fact = Fact("my sister", "city", "Porto")
+    told = [source(seed).telling([fact]) for seed in range(100)]
+    assert 10 < sum(len(telling.facts) == 2 for telling in told) < 40
+    known = [FactSource(random.Random(seed)).telling([fact]) for seed in range(100)]
+    assert all(telling.facts == (fact,) for telling in known)
 
 
 def test_turns_hold_all_notes_of_their_facts():

@@ -14,7 +14,9 @@ from nestling.training.told_facts import (
     parse_key,
 )
 from nestling.training.told_facts.phrasings import FURTHER
+from nestling.training.told_facts.said_around import TAILS
 from nestling.training.told_facts.slips import slip
+from nestling.training.told_facts.small_talk import FURTHER as FURTHER_TALK
 from nestling.training.told_facts.small_talk import SMALL_TALK
 from nestling.training.told_facts.splits import split_of
 from nestling.training.told_facts.templates import compile_forms
@@ -225,6 +227,23 @@ def test_a_source_uses_the_templates_of_its_split_only(split: str, monkeypatch) 
             drawn.small_talk().text,
         }
     assert used
+
+
+def test_training_hears_more_small_talk_and_says_more_around_a_fact() -> None:
+    assert len(set(FURTHER_TALK)) == len(FURTHER_TALK) >= 400
+    assert not set(FURTHER_TALK) & {*SMALL_TALK["train"], *SMALL_TALK["held_out"]}
+    more = FactSource(random.Random(5), further=True)
+    talk = [more.small_talk().text for _ in range(200)]
+    assert 60 < sum(text in FURTHER_TALK for text in talk) < 140
+    plain = FactSource(random.Random(5))
+    assert not any(plain.small_talk().text in FURTHER_TALK for _ in range(200))
+    fact = Fact("me", "city", "Porto")
+    tails = tuple(tail for tail in TAILS if tail.startswith(", "))
+    with_tail, without = (
+        sum(drawn.telling([fact]).text.rstrip(".!").endswith(tails) for _ in range(300))
+        for drawn in (more, plain)
+    )
+    assert with_tail > 20 and without < 5
 
 
 def test_small_talk_states_no_fact() -> None:

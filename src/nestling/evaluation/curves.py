@@ -10,8 +10,9 @@ from typing import Any
 from nestling.evaluation.recall import grade
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.state import MemoryState
+from nestling.models.asking import Asked, recall_asked
 from nestling.models.bundle import ModelBundle, load_bundle
-from nestling.models.restate import learn_notes, recall, restate
+from nestling.models.restate import learn_notes, restate
 from nestling.training.told_facts import Fact, FactSource
 
 
@@ -26,9 +27,14 @@ def ask(
     bundle: ModelBundle, questions: Sequence[str], state: MemoryState | None
 ) -> list[dict[str, Any]]:
     """Answers as `grade` takes them."""
-    restated = restate(bundle.model, bundle.dialogue, questions, asking=True)
-    found = recall(bundle.model, bundle.dialogue, [item.asked or "" for item in restated], state)
-    return [{"text": item.text, "known": item.known} for item in found]
+    model, dialogue = bundle.model, bundle.dialogue
+    restated = restate(model, dialogue, questions, asking=True)
+    asked = [
+        Asked(question, item.asked or "")
+        for question, item in zip(questions, restated, strict=True)
+    ]
+    found = recall_asked(model, dialogue, asked, state)
+    return [{"text": item.text, "known": item.known} for _, item in found]
 
 
 def questions_of(source: FactSource, facts: Sequence[Fact]) -> list[tuple[str, str]]:

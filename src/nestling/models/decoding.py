@@ -137,15 +137,27 @@ def _write(
 
 
 def search(
-    model: Hope, dialogue: Dialogue, text: str, grammar: Grammar, max_new_tokens: int, beams: int
-) -> Line:
-    """The likeliest restatement that beams find; forced tokens count as what they are."""
+    model: Hope,
+    dialogue: Dialogue,
+    text: str,
+    grammar: Grammar,
+    max_new_tokens: int,
+    beams: int,
+    margin: float = 0.0,
+) -> list[tuple[float, Line]]:
+    """The likeliest restatements that beams find, with their log-probabilities, best first.
+
+    Forced tokens count as what they are.
+
+    Args:
+        margin: those that are less likely than the best by more than this (nats) are left out.
+    """
     device = model.embedding.weight.device
     ids = torch.tensor([dialogue.turn(text)], device=device)
     reading = model(ids, state=model.new_state(1))
     scores = reading.logits[:, -1].log_softmax(-1)
     going = [(0.0, Line(dialogue, dialogue.words(text)))]
-    best: tuple[float, Line] | None = None
+    found: list[tuple[float, Line]] = []
     while True:
         candidates: list[tuple[float, int, int]] = []
         for place, (logprob, line) in enumerate(going):
@@ -169,16 +181,17 @@ def search(
                 grown.append((logprob, line))
                 runs.append(run)
                 parents.append(place)
-            elif best is None or logprob > best[0]:
-                best = logprob, line
+            else:
+                found.append((logprob, line))
+        found.sort(key=lambda item: -item[0])
         # What is longer is never likelier.
-        if best is not None and all(logprob <= best[0] for logprob, _ in grown):
-            return best[1]
+        if found and all(logprob <= found[0][0] - margin for logprob, _ in grown):
+            return [item for item in found if item[0] >= found[0][0] - margin]
         if not grown:
             # Nothing may follow: a turn without words has no value.
-            return going[0][1]
+            return going[:1]
         if max(len(line.written) for _, line in grown) >= max_new_tokens:
-            return max(grown, key=lambda item: item[0])[1]
+            return sorted([*found, *grown], key=lambda item: -item[0])[:1]
         assert reading.state is not None
         ids, mask = padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=reading.state.index(parents))

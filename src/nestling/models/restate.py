@@ -153,7 +153,8 @@ def _restate_pieces(
         lines, least = decode_lines(model, dialogue, some, grammar, max_new_tokens)
         for row, logprob in enumerate(least):
             if logprob < math.log(DOUBTFUL):
-                lines[row] = search(model, dialogue, some[row], grammar, max_new_tokens, BEAMS)
+                best = search(model, dialogue, some[row], grammar, max_new_tokens, BEAMS)[0]
+                lines[row] = best[1]
         restated += [dialogue.parse(line.complete()) for line in lines]
     return restated
 

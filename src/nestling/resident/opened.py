@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from nestling.memory.state import MemoryState
+from nestling.models.asking import Asked
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import restate, sentences
@@ -159,12 +160,15 @@ class OpenMemory:
 
     # -- for the layers above ------------------------------------------------------------------
 
-    def _keys(self, questions: Sequence[str]) -> list[str]:
-        """What is asked, in canonical form; ValueError for a text that cannot be asked."""
+    def _asked(self, questions: Sequence[str]) -> list[Asked]:
+        """What is asked, with its canonical form; ValueError for a text that cannot be asked."""
         for question in questions:
             self.check_text(question, whole=True)
         restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
-        return [item.asked or "" for item in restated]
+        return [
+            Asked(question, item.asked or "")
+            for question, item in zip(questions, restated, strict=True)
+        ]
 
     def _commit(
         self, told: Sequence[tuple[str, str, tuple[Note, ...]]], spent: float

@@ -10,14 +10,15 @@ memory state or not at all. Only who asks for it has the texts of the journal se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from nestling.memory.state import MemoryState
+from nestling.models.asking import Asked, recall_asked
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
-from nestling.models.restate import Recall, learn_notes, recall, restate, sentences
+from nestling.models.restate import Recall, learn_notes, restate, sentences
 from nestling.resident.history import latest_notes, living
 from nestling.resident.journal import JournalError
 from nestling.resident.provenance import sources_of
@@ -114,12 +115,13 @@ class Resident(VersionedMemory):
         """A session in a copy of this memory, of which nothing stays unless it is kept."""
         return Temporary(self)
 
-    def heard(self, text: str) -> tuple[str, tuple[Note, ...], str | None]:
-        """What a turn tells, the notes of that, and the key of what it asks; nothing is written."""
+    def heard(self, text: str) -> tuple[str, tuple[Note, ...], Asked | None]:
+        """What a turn tells, the notes of that, and what it asks; nothing is written."""
         self.check_text(text)
         model, dialogue = self.bundle.model, self.bundle.dialogue
         *before, last = sentences(text)
-        asked = restate(model, dialogue, [last])[0].asked
+        key = restate(model, dialogue, [last])[0].asked
+        asked = None if key is None else Asked(last, key)
         told = text if asked is None else " ".join(before)
         notes = restate(model, dialogue, [told], asking=False)[0].notes if told else ()
         return told, notes, asked
@@ -145,9 +147,9 @@ class Resident(VersionedMemory):
             raise ValueError(f"texts is {texts}: it is 0 or more")
         if not texts:
             return self.ask_all([question], memory, keep=keep)[0]
-        key = self._keys([question])[0]
+        asked = self._asked([question])[0]
         found, state = self._read_texts(question, self._now()[1] if memory else None, texts)
-        answer = self.recalled([key], start, (Head(), state), keep=False)[0]
+        answer = self.recalled([asked], start, (Head(), state), keep=False)[0]
         return replace(answer, found=found)
 
     def ask_all(
@@ -155,10 +157,10 @@ class Resident(VersionedMemory):
     ) -> list[Answer]:
         """`ask` for several questions at once; each is answered as if it were the only one."""
         start = time.perf_counter()
-        keys = self._keys(questions)
+        asked = self._asked(questions)
         with self._folder.journal.held():
             standing = self._now() if memory else (Head(), None)
-            return self.recalled(keys, start, standing, keep=keep)
+            return self.recalled(asked, start, standing, keep=keep)
 
     def compare(self, question: str, texts: int = 3) -> Compared:
         """One question answered from the weights, from nothing, from texts that are searched for,
@@ -202,18 +204,18 @@ class Resident(VersionedMemory):
 
     def recalled(
         self,
-        keys: Sequence[str],
+        asked: Sequence[Asked],
         start: float,
         standing: tuple[Head, MemoryState | None],
         *,
         keep: bool,
     ) -> list[Answer]:
-        """What a state holds under keys; `keep` puts it on record for the head it is of."""
+        """What a state holds of what is asked; `keep` puts it on record for the head it is of."""
         head, state = standing
-        found = recall(self.bundle.model, self.bundle.dialogue, keys, state)
+        found = recall_asked(self.bundle.model, self.bundle.dialogue, asked, state)
         if state is not None and keep:
-            self._bring_to_front(keys, found, head, state)
-        share = 1000 * (time.perf_counter() - start) / max(1, len(keys))
+            self._bring_to_front(dict(found), head, state)
+        share = 1000 * (time.perf_counter() - start) / max(1, len(asked))
         return [
             Answer(
                 text=item.text or UNKNOWN_ANSWER,
@@ -222,14 +224,12 @@ class Resident(VersionedMemory):
                 key=key,
                 milliseconds=share,
             )
-            for key, item in zip(keys, found, strict=True)
+            for key, item in found
         ]
 
-    def _bring_to_front(
-        self, keys: Sequence[str], found: Sequence[Recall], head: Head, state: MemoryState
-    ) -> None:
+    def _bring_to_front(self, found: Mapping[str, Recall], head: Head, state: MemoryState) -> None:
         """Keep that something was recalled. Who may only read asks all the same."""
-        known = {k: item.text for k, item in zip(keys, found, strict=True) if item.text}
+        known = {key: item.text for key, item in found.items() if item.text}
         if not known:
             return
         notes = [Note(key, text) for key, text in known.items()]

@@ -142,7 +142,7 @@ class VersionedMemory(OpenMemory):
             for entry in living(history.entries, version)
             for note in entry.notes
         }
-        keys |= dict(zip(questions, self._keys(questions), strict=True))
+        keys |= {item.question: item.key for item in self._asked(questions)}
         answers = [recall(model, dialogue, list(keys.values()), state) for state in states]
         changed = tuple(
             Changed(question, old.text, new.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nestling.training.told_facts import said_around
 from nestling.training.told_facts.splits import partition
 
 
@@ -142,6 +143,7 @@ CLAUSE_OPENERS = _split(
         "Believe it or not, ",
         "Not that it matters much, but ",
         "I'd better mention that ",
+        *said_around.BEFORE_A_CLAUSE,
     ),
 )
 CLOSERS = _split(
@@ -180,6 +182,7 @@ CLOSERS = _split(
         ", since you asked",
         ", just so it's written down",
         ", as far as I know",
+        *said_around.TAILS,
     ),
 )
 UPDATE_OPENERS = _split(

@@ -33,9 +33,10 @@ DIVIDED_FROM = 8
 class Family:
     """Labels, or things with the one label "place" or "time", and all that may be said of them.
 
-    The phrasings are the same in both splits; labels and things are divided where there are enough.
-    A `bare` thing takes no article ("running"); `only_me` is as in `Relation`. What is told of the
-    family is noted under the label `also`, too: liked food is something liked.
+    The phrasings are the same in both splits; labels and things are divided where there are
+    enough. A `bare` thing takes no article ("running"); `only_me` is as in `Relation`. What is told
+    of the family is noted under the label `also`, too: liked food is something liked. `values` are
+    its own, drawn beside those of its kinds.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Family:
     bare: bool = False
     only_me: bool = False
     also: str | None = None
+    values: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def family_of(values: Mapping[str, Any]) -> Family:
         values.get("bare", False),
         values.get("only_me", False),
         values.get("also"),
+        tuple(values.get("values", ())),
     )
 
 

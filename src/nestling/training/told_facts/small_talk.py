@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 from nestling.training.told_facts.splits import partition
 
@@ -320,3 +321,7 @@ def _sentences() -> tuple[str, ...]:
 
 _ALL = _sentences()
 SMALL_TALK: dict[str, tuple[str, ...]] = partition("small talk", _ALL, _ALL)
+# For training alone: a turn a line.
+FURTHER = tuple(
+    (Path(__file__).parent / "further" / "small_talk.txt").read_text(encoding="utf-8").splitlines()
+)

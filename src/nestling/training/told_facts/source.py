@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -14,11 +14,12 @@ from nestling.training.told_facts.open_families import Family, OpenFact, familie
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS, parse_key
 from nestling.training.told_facts.slips import slip
-from nestling.training.told_facts.small_talk import SMALL_TALK
+from nestling.training.told_facts.small_talk import FURTHER, SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
-from nestling.training.told_facts.templates import Forms, TellingTemplate, american, plural
-from nestling.training.told_facts.values import first_name
+from nestling.training.told_facts.templates import Forms, TellingTemplate, american
+from nestling.training.told_facts.values import Draw, first_name, listed
 from nestling.training.told_facts.word_lists import KIN
+from nestling.training.told_facts.wording import after, capital, introduced, reworded, with_article
 
 T = TypeVar("T")
 
@@ -28,18 +29,19 @@ _KIN_CHANCE = 0.4
 # Of open facts: about another person, and things that are another person's.
 _OTHERS_CHANCE = 0.25
 _OWNED_CHANCE = 0.1
-_PLURAL_CHANCE = 0.1
-_DEFINITE_CHANCE = 0.1
+# How often kin is called by name as well: "my sister Ana".
+_NAMED_CHANCE = 0.25
+# How often something follows that is no part of the fact, where training may say more.
+_TAIL_CHANCE = 0.25
+_FURTHER_TALK_CHANCE = 0.5
+# How often a family with values of its own takes one of them.
+_OWN_VALUE_CHANCE = 0.6
 _DRAWS_AT_MOST = 10_000
 
 
 @lru_cache(maxsize=1 << 14)
 def _parsed(key: str) -> tuple[str, str]:
     return parse_key(key)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 class FactSource:
@@ -86,18 +88,25 @@ class FactSource:
     def value_of(self, fact: Fact) -> str:
         """Another value for a fact, out of this source's split of values."""
         if isinstance(fact, OpenFact):
-            return self._value_of_kind(self._rng.choice(fact.family.kinds))
+            return self._value_of_family(fact.family)
         return self.value(fact.relation)
 
+    def _value_of_family(self, family: Family) -> str:
+        if family.values and self._rng.random() < _OWN_VALUE_CHANCE:
+            return self._value_drawn(listed(family.values), family.name)
+        return self._value_of_kind(self._rng.choice(family.kinds))
+
     def _value_of_kind(self, kind: str) -> str:
-        draw = any_value if kind == "any" else ALL_KINDS[kind]
+        return self._value_drawn(any_value if kind == "any" else ALL_KINDS[kind], kind)
+
+    def _value_drawn(self, draw: Draw, name: str) -> str:
         if self._odd_values and self._rng.random() < self._odd_values:
             draw = odd_value
         for _ in range(_DRAWS_AT_MOST):
             value = draw(self._rng)
             if split_of(value) == self._values:
                 return value
-        raise RuntimeError(f"no {self._values} value found of {kind!r}: widen its word list")
+        raise RuntimeError(f"no {self._values} value found of {name!r}: widen its word list")
 
     def facts(self, count: int, *, people: int | None = None) -> list[Fact]:
         """`count` facts with distinct keys in random order, up to half of them about the speaker.
@@ -205,7 +214,10 @@ class FactSource:
             return Telling(self._joined(facts), tuple(facts))
         fact = facts[0]
         template = self._pick(self._known(_phrasings(fact).tellings))
-        return Telling(self._framed(template, fact, "", None), (fact,))
+        telling = Telling(self._framed(template, fact, "", None), (fact,))
+        if self._open_facts and fact.subject in self._kin and self._rng.random() < _NAMED_CHANCE:
+            return introduced(self._rng, telling, first_name(self._rng))
+        return telling
 
     def update(self, fact: Fact, old: str | None = None) -> Telling:
         """A turn that tells `fact` as a change, in part naming the `old` value if given."""
@@ -239,7 +251,7 @@ class FactSource:
         if pick < 0.5 or (pick < 0.58 and not template.noun and template.said is None):
             opener = self._frame(frames.QUESTION_OPENERS) if rng.random() < 0.25 else ""
             forms = template.indirect if template.noun and rng.random() < 0.4 else template.direct
-            text = opener + _after(opener, self._fill(forms, fact, casual=casual)) + "?"
+            text = opener + after(opener, self._fill(forms, fact, casual=casual)) + "?"
         elif pick < 0.58 and template.said is not None:
             text = self._fill(template.said, fact, casual=casual) + "?"
         else:
@@ -257,11 +269,12 @@ class FactSource:
                 else text,
                 key,
             )
-        return Question(_capital(text), key)
+        return Question(capital(text), key)
 
     def small_talk(self) -> Telling:
         """A turn that states no fact and asks for none."""
-        text = self._rng.choice(SMALL_TALK[self._phrasings])
+        further = self._further and self._rng.random() < _FURTHER_TALK_CHANCE
+        text = self._rng.choice(FURTHER if further else SMALL_TALK[self._phrasings])
         if self._slips and self._rng.random() < self._slips:
             text = slip(self._rng, text)
         return Telling(text, ())
@@ -294,11 +307,11 @@ class FactSource:
         self, forms: Forms, fact: Fact, value: str = "", old: str = "", casual: bool = False
     ) -> str:
         rng, slips = self._rng, self._slips
-        change = _reworded(rng, fact) if self._open_facts and not casual else None
+        change = reworded(rng, fact) if self._open_facts and not casual else None
         if not isinstance(fact, OpenFact):
             return forms.fill(rng, fact.subject, value, old, casual, slips, change=change)
         if fact.family.things:
-            thing = _with_article(rng, fact)
+            thing = with_article(rng, fact)
             return forms.fill(rng, "me", value, old, casual, slips, thing=thing, change=change)
         label = american(fact.relation) if rng.random() < 0.2 else fact.relation
         return forms.fill(rng, fact.subject, value, old, casual, slips, label, change=change)
@@ -343,15 +356,19 @@ class FactSource:
                 opener = ""
             question = opener.startswith(("Did ", "Can ", "Could "))
         closer = ""
-        if not question and not opener and template.clause and rng.random() < 0.2:
+        if self._further:
+            closes = not question and rng.random() < _TAIL_CHANCE
+        else:
+            closes = not question and not opener and template.clause and rng.random() < 0.2
+        if closes:
             closer = self._frame(frames.CLOSERS)
         starts_with_value = template.forms.value_first and not opener
         if opener:
-            body = body if template.forms.value_first else _after(opener, body)
+            body = body if template.forms.value_first else after(opener, body)
             opener = opener.lower() if casual else opener
         text = opener + body + closer
         if not casual and not starts_with_value:
-            text = _capital(text)
+            text = capital(text)
         return text + ("?" if question and rng.random() < 0.8 else self._stop(casual))
 
     def _stop(self, casual: bool) -> str:
@@ -371,10 +388,10 @@ class FactSource:
             body = self._fill(template.forms, fact, fact.value, casual=casual)
             shared = template.shared
             if place == 0:
-                text = body if casual or template.forms.value_first else _capital(body)
+                text = body if casual or template.forms.value_first else capital(body)
                 if rng.random() < 0.25:
                     opener = self._frame(frames.ANY_OPENERS)
-                    text = opener + (body if template.forms.value_first else _after(opener, body))
+                    text = opener + (body if template.forms.value_first else after(opener, body))
             else:
                 last = place == len(facts) - 1
                 link = joint if last or ". " in joint else ", "
@@ -383,7 +400,7 @@ class FactSource:
                     body = self._fill(shared, fact, fact.value, casual=casual)
                     link = " and "
                 elif not casual and not template.forms.value_first:
-                    body = _after(link, body)
+                    body = after(link, body)
                 text += link + body
             previous, previous_shares = fact, shared is not None
         return text + self._stop(casual)
@@ -395,30 +412,6 @@ class FactSource:
             if template.clause:
                 return template
         return choices[0]
-
-
-def _after(opener: str, body: str) -> str:
-    """`body` as it follows `opener`: a capital after the end of a sentence."""
-    return _capital(body) if opener.endswith((". ", "! ", "? ")) else body
-
-
-def _with_article(rng: random.Random, fact: OpenFact) -> str:
-    """A thing as it is spoken of: "the spare key", "my spare key", "Ana's spare key"."""
-    if fact.family.bare or "'s " in fact.subject:
-        return fact.subject
-    pick = rng.random()
-    return ("the " if pick < 0.45 else "my " if pick < 0.88 else "our ") + fact.subject
-
-
-def _reworded(rng: random.Random, fact: Fact) -> Callable[[str], str] | None:
-    """At times "we" speak instead of "I", and "the dog" stands for "my dog"."""
-    pick = rng.random()
-    if pick < _PLURAL_CHANCE:
-        return plural
-    if pick < _PLURAL_CHANCE + _DEFINITE_CHANCE:
-        label = "{l}" if isinstance(fact, OpenFact) else fact.relation
-        return lambda form: form.replace(f"my {label}", f"the {label}")
-    return None
 
 
 def _phrasings(fact: Fact) -> Relation | Family:
