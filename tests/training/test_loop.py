@@ -55,6 +55,20 @@ def test_a_resumed_run_gives_the_same_weights(dialogue, tmp_path, optimizer):
     assert whole.task.state_dict() == resumed.task.state_dict()
 
 
+def test_a_run_of_another_optimizer_is_not_resumed(dialogue, tmp_path):
+    make_trainer(dialogue, tmp_path).run(until=4)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(ValueError, match="another optimizer.*choose another folder with --run"):
+        make_trainer(dialogue, tmp_path, replace(OPTIONS, optimizer="muon"))
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    saved["optimizers"][0]["param_groups"][0]["momentum"] = 0.95
+    torch.save(saved, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="another optimizer"):
+        make_trainer(dialogue, tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(before)
+    assert make_trainer(dialogue, tmp_path).step == 4
+
+
 def test_the_curve_has_every_step_once_after_a_crash(dialogue, tmp_path):
     make_trainer(dialogue, tmp_path).run(until=4)
     with (tmp_path / "curve.jsonl").open("a") as curve:

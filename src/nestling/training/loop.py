@@ -69,8 +69,17 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def resume(self) -> None:
-        """Go on from the folder's checkpoint; lines of the curve after it are dropped."""
+        """Go on from the folder's checkpoint; lines of the curve after it are dropped.
+
+        Raises:
+            ValueError: the checkpoint is of other optimizers.
+        """
         saved = torch.load(self.checkpoint, weights_only=True)
+        if [*map(_kind, saved["optimizers"])] != [_kind(o.state_dict()) for o in self.optimizers]:
+            raise ValueError(
+                f"{self.checkpoint} was written with another optimizer, by another recipe or an "
+                "earlier version; choose another folder with --run"
+            )
         self.model.load_state_dict(saved["model"])
         for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -186,3 +195,8 @@ def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optim
         Muon([decayed], lr=rate, coefficients="quintic", products=options.precision),
         torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True),
     ]
+
+
+def _kind(optimizer: dict[str, Any]) -> list[set[str]]:
+    """What tells the states of different optimizers apart: the options of their groups."""
+    return [set(group) - {"initial_lr"} for group in optimizer["param_groups"]]
