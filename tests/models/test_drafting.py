@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from nestling.models import decoding
+from nestling.models import restate as restating
 from nestling.models.bundle import load_bundle
 from nestling.models.dialogue import IS, NOTE, Dialogue, Note, Restatement
 from nestling.models.drafting import LONGEST, draft, spaced_words
 from nestling.models.grammar import Grammar, Line
 from nestling.models.hope import Hope
+from nestling.models.restate import restate
 
 TURNS = (
     "my dog is called Pixel.",
@@ -21,8 +23,8 @@ TURNS = (
 
 def lines_of(model, dialogue, texts, asking=None, most=40):
     grammar = Grammar(model, dialogue, asking)
-    lines, least = decoding.decode_lines(model, dialogue, texts, grammar, most)
-    return [line.written for line in lines], least
+    found = decoding.decode_lines(model, dialogue, texts, grammar, most)
+    return [item.line.written for item in found], found
 
 
 @pytest.fixture(params=["trained", "random"])
@@ -41,7 +43,7 @@ def test_whatever_is_drafted_the_same_is_written(
     tiny_bundle, model, text, guesses, asking, most, monkeypatch
 ):
     dialogue, rng = tiny_bundle.dialogue, random.Random(text)
-    (alone, _), (least, _) = lines_of(model, dialogue, [text, text], asking, most)
+    (alone, _), (first, _) = lines_of(model, dialogue, [text, text], asking, most)
 
     def drafted(line: Line, grammar: Grammar) -> list[int]:
         size = rng.randrange(8)
@@ -54,7 +56,50 @@ def test_whatever_is_drafted_the_same_is_written(
         monkeypatch.setattr(decoding, "draft", drafted)
     (written,), (found,) = lines_of(model, dialogue, [text], asking, most)
     assert written == alone
-    assert found == pytest.approx(least, abs=1e-4)
+    assert found.least == pytest.approx(first.least, abs=1e-4)
+    # What is forced at the end is not read.
+    if written[-1] == dialogue.end_id:
+        read = torch.tensor([[*dialogue.turn(text), *written]])
+        logprobs = model(read, state=model.new_state(1)).logits[0, :-1].log_softmax(-1)
+        whole = logprobs.gather(1, read[0, 1:, None])[-len(written) :].sum().item()
+        assert found.logprob == pytest.approx(whole, abs=1e-3)
+        assert first.logprob == pytest.approx(whole, abs=1e-3)
+
+
+@torch.inference_mode()
+def test_a_search_finds_what_is_likelier_than_what_is_known(tiny_bundle):
+    torch.manual_seed(3)
+    model, dialogue = Hope(tiny_bundle.model.settings).eval(), tiny_bundle.dialogue
+    grammar, text = Grammar(model, dialogue, False), TURNS[1]
+    alone = decoding.search(model, dialogue, text, grammar, 12, 8)[0]
+    worse = decoding.Written(Line(dialogue, []), alone[0] - 1, -9.0)
+    found = decoding.search(model, dialogue, text, grammar, 12, 8, known=worse)
+    assert found[0][0] == alone[0] and found[0][1].written == alone[1].written
+    better = decoding.Written(Line(dialogue, []), alone[0] + 1e-3, -9.0)
+    assert decoding.search(model, dialogue, text, grammar, 12, 8, known=better) == [
+        (better.logprob, better.line)
+    ]
+
+
+def test_what_is_likelier_than_not_is_not_searched_for(tiny_bundle, monkeypatch):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    sought = []
+
+    def written(logprob: float):
+        line = Line(dialogue, dialogue.words(TURNS[0]))
+        for token in dialogue.restatement(Restatement((Note("my dog", "Pixel"),))):
+            line.write(token)
+        return lambda *_: [decoding.Written(line, logprob, -2.0)]
+
+    def search(*_, known, **__):
+        sought.append(known)
+        return [(known.logprob, known.line)]
+
+    monkeypatch.setattr(restating, "search", search)
+    for logprob, searches in ((-0.6, 0), (-0.8, 1)):
+        monkeypatch.setattr(restating, "decode_lines", written(logprob))
+        [found] = restate(model, dialogue, [TURNS[0]])
+        assert found.notes == (Note("my dog", "Pixel"),) and len(sought) == searches
 
 
 @torch.inference_mode()

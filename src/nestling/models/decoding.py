@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -34,8 +35,9 @@ def decode(
 ) -> tuple[list[float], list[float]]:
     """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
 
-    Returns the summed and the least log-probability of what was chosen, by row. A finished sequence
-    leaves the batch; tokens that are forced are read together with the one before them.
+    Returns the summed log-probability of all tokens that were read or chosen, and the least of what
+    was chosen, by row. A finished sequence leaves the batch; tokens that are forced are read
+    together with the one before them.
     """
     device = state.device
     ids, mask = padded(prompts, dialogue.pad_id, device)
@@ -73,8 +75,27 @@ def decode(
             )
         ids, mask = padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=state)
+        for row, gained in zip(rows, of_forced(reading.logits, runs), strict=True):
+            logprobs[row] += gained
         scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
     return logprobs, least
+
+
+def of_forced(logits: Tensor, runs: Sequence[Sequence[int]]) -> list[float]:
+    """The log-probability of every run but its first token, after logits [B, T, V] of them all."""
+    return [
+        sum(float(logits[row, i].log_softmax(-1)[run[i + 1]]) for i in range(len(run) - 1))
+        for row, run in enumerate(runs)
+    ]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A line, the log-probability of the whole, and the least of a token that was chosen."""
+
+    line: Line
+    logprob: float
+    least: float
 
 
 def decode_lines(
@@ -83,12 +104,12 @@ def decode_lines(
     texts: Sequence[str],
     grammar: Grammar,
     max_new_tokens: int,
-) -> tuple[list[Line], list[float]]:
-    """Greedy restatements of turns, and the least log-probability of what was chosen in each."""
+) -> list[Written]:
+    """Greedy restatements of turns."""
     lines = [Line(dialogue, dialogue.words(text)) for text in texts]
     if len(lines) == 1:
-        return lines, [_write(lines[0], model, dialogue.turn(texts[0]), grammar, max_new_tokens)]
-    _, least = decode(
+        return [_write(lines[0], model, dialogue.turn(texts[0]), grammar, max_new_tokens)]
+    logprobs, least = decode(
         model,
         dialogue,
         [dialogue.turn(text) for text in texts],
@@ -98,26 +119,32 @@ def decode_lines(
         allow=lambda rows: torch.stack([grammar.mask(lines[row]) for row in rows]),
         forced=lambda row: grammar.forced(lines[row]),
     )
-    return lines, least
+    return [*map(Written, lines, logprobs, least)]
 
 
 def _write(
     line: Line, model: Hope, prompt: list[int], grammar: Grammar, max_new_tokens: int
-) -> float:
+) -> Written:
     """Write a line with drafts, which are read before they are certain.
 
     Every pass reads what is certain and a draft behind it; of the draft that part stays which the
     model writes itself. Where another part was read in vain, the next pass begins at the state
-    before it. Returns the least log-probability of what was chosen.
+    before it.
     """
     device = model.embedding.weight.device
     state, unread, least = model.new_state(1), prompt, 0.0
+    # By place: what was read in vain is read again.
+    gained: dict[int, float] = {}
     while True:
         drafted = draft(line, grammar)
         reading = model(torch.tensor([[*unread, *drafted]], device=device), state=state)
         scores = reading.logits[0, len(unread) - 1 :]
         logprobs = scores.log_softmax(-1)
         start, new, certain = len(line.written), [], 0
+        first = max(1, len(unread) - start)
+        behind = reading.logits[0, first - 1 : len(unread) - 1].log_softmax(-1)
+        for place, token in enumerate(unread[first:]):
+            gained[start - len(unread) + first + place] = float(behind[place, token])
         # As long as what the model has written is what was read.
         while len(new) == certain <= len(drafted):
             token = int(scores[certain].masked_fill(~grammar.mask(line), -torch.inf).argmax())
@@ -125,10 +152,12 @@ def _write(
             line.write(token)
             while (only := grammar.forced(line)) is not None:
                 line.write(only)
-            if line.mark == grammar.end or len(line.written) >= max_new_tokens:
-                return least
             new = line.written[start:]
-            certain = _in_common(new, drafted)
+            before, certain = certain, _in_common(new, drafted)
+            for place in range(before, min(certain + 1, len(new))):
+                gained[start + place] = float(logprobs[place, new[place]])
+            if line.mark == grammar.end or len(line.written) >= max_new_tokens:
+                return Written(line, math.fsum(gained.values()), least)
         if certain == len(drafted):
             assert reading.state is not None
             state, unread = reading.state, new[certain:]
@@ -144,6 +173,7 @@ def search(
     max_new_tokens: int,
     beams: int,
     margin: float = 0.0,
+    known: Written | None = None,
 ) -> list[tuple[float, Line]]:
     """The likeliest restatements that beams find, with their log-probabilities, best first.
 
@@ -151,13 +181,14 @@ def search(
 
     Args:
         margin: those that are less likely than the best by more than this (nats) are left out.
+        known: a whole line that was found before; only what is likelier is looked for.
     """
     device = model.embedding.weight.device
     ids = torch.tensor([dialogue.turn(text)], device=device)
     reading = model(ids, state=model.new_state(1))
     scores = reading.logits[:, -1].log_softmax(-1)
     going = [(0.0, Line(dialogue, dialogue.words(text)))]
-    found: list[tuple[float, Line]] = []
+    found = [] if known is None else [(known.logprob, known.line)]
     while True:
         candidates: list[tuple[float, int, int]] = []
         for place, (logprob, line) in enumerate(going):
@@ -171,7 +202,10 @@ def search(
         grown: list[tuple[float, Line]] = []
         runs: list[list[int]] = []
         parents: list[int] = []
+        least = -math.inf if known is None else known.logprob
         for logprob, place, token in sorted(candidates, reverse=True)[:beams]:
+            if logprob <= least:
+                continue
             line, run = going[place][1].copy(), [token]
             line.write(token)
             while (only := grammar.forced(line)) is not None:

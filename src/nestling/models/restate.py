@@ -150,12 +150,16 @@ def _restate_pieces(
     restated: list[Restatement] = []
     grammar = Grammar(model, dialogue, asking)
     for some in _chunks(texts):
-        lines, least = decode_lines(model, dialogue, some, grammar, max_new_tokens)
-        for row, logprob in enumerate(least):
-            if logprob < math.log(DOUBTFUL):
-                best = search(model, dialogue, some[row], grammar, max_new_tokens, BEAMS)[0]
-                lines[row] = best[1]
-        restated += [dialogue.parse(line.complete()) for line in lines]
+        for text, written in zip(
+            some, decode_lines(model, dialogue, some, grammar, max_new_tokens), strict=True
+        ):
+            line = written.line
+            # What is likelier than not is likelier than anything else.
+            if written.least < math.log(DOUBTFUL) and written.logprob <= math.log(0.5):
+                known = written if line.mark == dialogue.end_id else None
+                found = search(model, dialogue, text, grammar, max_new_tokens, BEAMS, known=known)
+                line = found[0][1]
+            restated.append(dialogue.parse(line.complete()))
     return restated
 
 
