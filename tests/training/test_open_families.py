@@ -145,6 +145,12 @@ def test_kin_is_introduced_by_name():
     }
     owned = Telling("My sister's city is Porto.", (fact,))
     assert introduced(rng, owned, "Ana").text == "My sister Ana's city is Porto."
+    dog = OpenFact("me", "dog's breed", "beagle", BY_NAME["dog's breed"])
+    said = introduced(rng, Telling("our dog is a beagle", (dog,)), "Rex")
+    assert said.text in ("our dog Rex is a beagle", "our dog, Rex, is a beagle")
+    assert [note.key for note in said.facts] == ["my dog", "Rex's breed"]
+    mine = Fact("me", "city", "Porto")
+    assert introduced(rng, Telling("I live in Porto.", (mine,)), "Ana").facts == (mine,)
     for text in ("My sisters live in Porto.", "She lives in Porto.", "My sister Ana is in Porto."):
         assert introduced(rng, Telling(text, (fact,)), "Ana") == Telling(text, (fact,))
 
@@ -152,7 +158,7 @@ def test_kin_is_introduced_by_name():
 def test_kin_with_names_is_told_in_training_alone():
     fact = Fact("my sister", "city", "Porto")
     told = [source(seed).telling([fact]) for seed in range(100)]
-    assert 10 < sum(len(telling.facts) == 2 for telling in told) < 40
+    assert 40 < sum(len(telling.facts) == 2 for telling in told) < 80
     known = [FactSource(random.Random(seed)).telling([fact]) for seed in range(100)]
     assert all(telling.facts == (fact,) for telling in known)
 

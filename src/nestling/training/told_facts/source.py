@@ -19,7 +19,14 @@ from nestling.training.told_facts.splits import check_split, split_of
 from nestling.training.told_facts.templates import Forms, TellingTemplate, american
 from nestling.training.told_facts.values import Draw, first_name, listed
 from nestling.training.told_facts.word_lists import KIN
-from nestling.training.told_facts.wording import after, capital, introduced, reworded, with_article
+from nestling.training.told_facts.wording import (
+    after,
+    capital,
+    introduced,
+    own_of,
+    reworded,
+    with_article,
+)
 
 T = TypeVar("T")
 
@@ -30,7 +37,7 @@ _KIN_CHANCE = 0.4
 _OTHERS_CHANCE = 0.25
 _OWNED_CHANCE = 0.1
 # How often kin is called by name as well: "my sister Ana".
-_NAMED_CHANCE = 0.25
+_NAMED_CHANCE = 0.6
 # How often something follows that is no part of the fact, where training may say more.
 _TAIL_CHANCE = 0.25
 _FURTHER_TALK_CHANCE = 0.5
@@ -215,7 +222,7 @@ class FactSource:
         fact = facts[0]
         template = self._pick(self._known(_phrasings(fact).tellings))
         telling = Telling(self._framed(template, fact, "", None), (fact,))
-        if self._open_facts and fact.subject in self._kin and self._rng.random() < _NAMED_CHANCE:
+        if self._open_facts and own_of(fact) and self._rng.random() < _NAMED_CHANCE:
             return introduced(self._rng, telling, first_name(self._rng))
         return telling
 

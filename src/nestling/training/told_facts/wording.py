@@ -12,6 +12,8 @@ from nestling.training.told_facts.templates import plural
 
 _PLURAL_CHANCE = 0.1
 _DEFINITE_CHANCE = 0.1
+# Behind the end of any turn.
+_FAR = 1 << 20
 
 
 def capital(text: str) -> str:
@@ -23,22 +25,37 @@ def after(opener: str, body: str) -> str:
     return capital(body) if opener.endswith((". ", "! ", "? ")) else body
 
 
+def own_of(fact: Fact) -> tuple[str, str] | None:
+    """Of what is the speaker's, and has a name: its word and what is told of it, else None.
+
+    "my sister's city" is of the sister, "my dog's breed" of the dog.
+    """
+    subject, _, relation = fact.key.partition("'s ")
+    return (subject.removeprefix("my "), relation) if relation and subject[:3] == "my " else None
+
+
 def introduced(rng: random.Random, telling: Telling, name: str) -> Telling:
     """A telling about kin that calls them by name as well: "my sister Ana works in Leeds".
 
     The name is noted as that of the sister, and the fact as Ana's. What cannot be said so stays as
     it is.
     """
-    fact = telling.facts[0]
-    start = telling.text.casefold().find(fact.subject)
-    end = start + len(fact.subject)
-    if start < 0 or name in telling.text or telling.text[end : end + 1].isalnum():
+    [fact] = telling.facts
+    own = own_of(fact)
+    if own is None:
+        return telling
+    start, said = min(
+        (telling.text.casefold().find(said) % _FAR, said)
+        for said in (f"my {own[0]}", f"our {own[0]}")
+    )
+    end = start + len(said)
+    if end >= _FAR or name in telling.text or telling.text[end : end + 1].isalnum():
         return telling
     comma = telling.text[end : end + 1] == " " and rng.random() < 0.3
     called = f", {name}," if comma else f" {name}"
     text = telling.text[:end] + called + telling.text[end:]
-    who = Fact("me", fact.subject.removeprefix("my "), name)
-    return Telling(text, (who, replace(fact, subject=name)))
+    who = Fact("me", own[0], name)
+    return Telling(text, (who, replace(fact, subject=name, relation=own[1])))
 
 
 def with_article(rng: random.Random, fact: OpenFact) -> str:
