@@ -142,7 +142,6 @@ TAILS = (
     ", so please don't ask again",
     ", so wish me luck",
     ", so that's that",
-    ", what do you think?",
     ", can you believe it",
     ", can you imagine",
     ", who would have thought",
