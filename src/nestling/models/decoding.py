@@ -35,9 +35,9 @@ def decode(
 ) -> tuple[list[float], list[float]]:
     """Greedy decoding of a batch up to `<|end|>`; calls `write(row, token)` for every token.
 
-    Returns the summed log-probability of all tokens that were read or chosen, and the least of what
-    was chosen, by row. A finished sequence leaves the batch; tokens that are forced are read
-    together with the one before them.
+    Returns the summed and the least log-probability of what was chosen, among what is allowed, by
+    row. A finished sequence leaves the batch; tokens that are forced are read together with the one
+    before them.
     """
     device = state.device
     ids, mask = padded(prompts, dialogue.pad_id, device)
@@ -48,7 +48,7 @@ def decode(
     while True:
         allowed = scores if allow is None else scores.masked_fill(~allow(rows), -torch.inf)
         chosen = allowed.argmax(-1)
-        gained = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        gained = allowed.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
         runs = []
         for row, token, logprob in zip(rows, chosen.tolist(), gained.tolist(), strict=True):
             runs.append([token])
@@ -75,23 +75,13 @@ def decode(
             )
         ids, mask = padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=state)
-        for row, gained in zip(rows, of_forced(reading.logits, runs), strict=True):
-            logprobs[row] += gained
         scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
     return logprobs, least
 
 
-def of_forced(logits: Tensor, runs: Sequence[Sequence[int]]) -> list[float]:
-    """The log-probability of every run but its first token, after logits [B, T, V] of them all."""
-    return [
-        sum(float(logits[row, i].log_softmax(-1)[run[i + 1]]) for i in range(len(run) - 1))
-        for row, run in enumerate(runs)
-    ]
-
-
 @dataclass(frozen=True)
 class Written:
-    """A line, the log-probability of the whole, and the least of a token that was chosen."""
+    """A line, its log-probability among what is allowed, and the least of one of its tokens."""
 
     line: Line
     logprob: float
@@ -132,32 +122,24 @@ def _write(
     before it.
     """
     device = model.embedding.weight.device
-    state, unread, least = model.new_state(1), prompt, 0.0
-    # By place: what was read in vain is read again.
-    gained: dict[int, float] = {}
+    state, unread, gained = model.new_state(1), prompt, [0.0]
     while True:
         drafted = draft(line, grammar)
         reading = model(torch.tensor([[*unread, *drafted]], device=device), state=state)
         scores = reading.logits[0, len(unread) - 1 :]
-        logprobs = scores.log_softmax(-1)
         start, new, certain = len(line.written), [], 0
-        first = max(1, len(unread) - start)
-        behind = reading.logits[0, first - 1 : len(unread) - 1].log_softmax(-1)
-        for place, token in enumerate(unread[first:]):
-            gained[start - len(unread) + first + place] = float(behind[place, token])
         # As long as what the model has written is what was read.
         while len(new) == certain <= len(drafted):
-            token = int(scores[certain].masked_fill(~grammar.mask(line), -torch.inf).argmax())
-            least = min(least, float(logprobs[certain, token]))
+            allowed = scores[certain].masked_fill(~grammar.mask(line), -torch.inf)
+            token = int(allowed.argmax())
+            gained.append(float(allowed.log_softmax(-1)[token]))
             line.write(token)
             while (only := grammar.forced(line)) is not None:
                 line.write(only)
-            new = line.written[start:]
-            before, certain = certain, _in_common(new, drafted)
-            for place in range(before, min(certain + 1, len(new))):
-                gained[start + place] = float(logprobs[place, new[place]])
             if line.mark == grammar.end or len(line.written) >= max_new_tokens:
-                return Written(line, math.fsum(gained.values()), least)
+                return Written(line, math.fsum(gained), min(gained))
+            new = line.written[start:]
+            certain = _in_common(new, drafted)
         if certain == len(drafted):
             assert reading.state is not None
             state, unread = reading.state, new[certain:]
@@ -177,7 +159,7 @@ def search(
 ) -> list[tuple[float, Line]]:
     """The likeliest restatements that beams find, with their log-probabilities, best first.
 
-    Forced tokens count as what they are.
+    A token counts among those that are allowed in its place, so that one that is forced is certain.
 
     Args:
         margin: those that are less likely than the best by more than this (nats) are left out.
@@ -186,14 +168,14 @@ def search(
     device = model.embedding.weight.device
     ids = torch.tensor([dialogue.turn(text)], device=device)
     reading = model(ids, state=model.new_state(1))
-    scores = reading.logits[:, -1].log_softmax(-1)
+    scores = reading.logits[:, -1]
     going = [(0.0, Line(dialogue, dialogue.words(text)))]
     found = [] if known is None else [(known.logprob, known.line)]
     while True:
         candidates: list[tuple[float, int, int]] = []
         for place, (logprob, line) in enumerate(going):
             allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
-            gained, tokens = allowed.topk(beams)
+            gained, tokens = allowed.log_softmax(-1).topk(beams)
             candidates += [
                 (logprob + gain, place, token)
                 for gain, token in zip(gained.tolist(), tokens.tolist(), strict=True)
@@ -229,12 +211,8 @@ def search(
         assert reading.state is not None
         ids, mask = padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=reading.state.index(parents))
-        logprobs = reading.logits.log_softmax(-1)
-        going = [
-            (logprob + sum(logprobs[row, i, run[i + 1]].item() for i in range(len(run) - 1)), line)
-            for row, ((logprob, line), run) in enumerate(zip(grown, runs, strict=True))
-        ]
-        scores = logprobs[torch.arange(len(runs), device=device), mask.sum(1) - 1]
+        going = grown
+        scores = reading.logits[torch.arange(len(runs), device=device), mask.sum(1) - 1]
 
 
 def padded(

@@ -154,7 +154,7 @@ def _restate_pieces(
             some, decode_lines(model, dialogue, some, grammar, max_new_tokens), strict=True
         ):
             line = written.line
-            # What is likelier than not is likelier than anything else.
+            # What is likelier than not is likelier than all else.
             if written.least < math.log(DOUBTFUL) and written.logprob <= math.log(0.5):
                 known = written if line.mark == dialogue.end_id else None
                 found = search(model, dialogue, text, grammar, max_new_tokens, BEAMS, known=known)
