@@ -85,6 +85,21 @@ def test_another_reading_answers_if_its_value_is_sure(bundle, memory, monkeypatc
     assert key == "my pet" and not found.known
 
 
+def test_what_is_liked_is_no_answer_to_what_is_not(bundle, monkeypatch):
+    model, dialogue = bundle.model, bundle.dialogue
+    state = learn_notes(model, dialogue, [Note("my like", "jazz")], model.new_state(1))[0]
+    both = [Reading("my like", -0.9), Reading("my dislike", -1.0), Reading("my liked food", -2.0)]
+    monkeypatch.setattr(asking, "readings", lambda *_, **__: both)
+    [(key, found)] = recall_asked(
+        model, dialogue, [Asked("What don't I like?", "my dislike")], state
+    )
+    assert key == "my dislike" and not found.known
+    [(key, found)] = recall_asked(
+        model, dialogue, [Asked("What do I like?", "my liked food")], state
+    )
+    assert (key, found.text) == ("my like", "jazz")
+
+
 def test_readings_come_in_order_and_within_the_margin(bundle):
     question = "Where does Ana work?"
     near, far = (readings(bundle.model, bundle.dialogue, question, margin=m) for m in (0.0, 8.0))

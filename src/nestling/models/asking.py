@@ -33,6 +33,7 @@ MARGIN = 3.0
 # The value of a second thought answers when all of it is more likely than this.
 SURE = 0.5
 _KEY_TOKENS = 32
+_AGAINST = frozenset(("dislike", "disliked", "least"))
 # Words for the same person; said by one speaker, any of them means the same.
 _SAME = (
     ("mother", "mum", "mom"),
@@ -129,6 +130,11 @@ def names_of(
     return known
 
 
+def is_against(key: str) -> bool:
+    """Whether a key is of what somebody does not like: it is never an answer to what they do."""
+    return not _AGAINST.isdisjoint(key.split())
+
+
 def is_sure(found: Recall) -> bool:
     """Whether a value is sure enough to answer what was not asked in these words."""
     return found.known and found.logprob > math.log(SURE)
@@ -142,7 +148,9 @@ def think_again(
     names = names_of(model, dialogue, keys, state)
     thoughts = dict.fromkeys(word for key in keys for word in (key, *in_other_words(key, names)))
     thoughts.pop(asked.key)
-    for key, found in zip(thoughts, recall(model, dialogue, list(thoughts), state), strict=True):
+    against = is_against(asked.key)
+    thoughts = [key for key in thoughts if is_against(key) is against]
+    for key, found in zip(thoughts, recall(model, dialogue, thoughts, state), strict=True):
         # What the model says without the memory was not told.
         if is_sure(found) and recall(model, dialogue, [key], None)[0].text != found.text:
             return key, found
