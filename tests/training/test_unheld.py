@@ -67,8 +67,17 @@ def test_a_damaged_description_is_named(tiny_bundle, whole, tmp_path, content):
 @pytest.mark.parametrize("name", ["Ada", "Juliet", "Zane", "Math"])
 def test_the_embedded_model_holds_names_that_training_hardly_showed(name):
     bundle = load_bundle()
-    assert len(bundle.dialogue.words(name)) > 1
     state, _ = learn_notes(
         bundle.model, bundle.dialogue, [Note("my name", name)], bundle.model.new_state(1)
     )
     assert recall(bundle.model, bundle.dialogue, ["my name"], state)[0].text == name
+
+
+def test_the_embedded_model_holds_the_words_that_it_spells():
+    bundle = load_bundle()
+    model, dialogue = bundle.model, bundle.dialogue
+    words = [text for id_ in dialogue.split if (text := dialogue.text([id_])).isalpha()][:5]
+    assert words and all(len(dialogue.words(word)) > 1 for word in words)
+    for word in words:
+        state, _ = learn_notes(model, dialogue, [Note("my name", word)], model.new_state(1))
+        assert recall(model, dialogue, ["my name"], state)[0].text == word
