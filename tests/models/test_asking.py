@@ -8,15 +8,15 @@ from nestling.models import asking
 from nestling.models.asking import (
     Asked,
     Reading,
+    asked_of,
     in_other_words,
     names_of,
-    owner_of,
     readings,
     recall_asked,
     same_person,
 )
 from nestling.models.bundle import load_bundle
-from nestling.models.dialogue import Note
+from nestling.models.dialogue import Note, owner_of
 from nestling.models.restate import learn_notes, recall, restate
 
 NOTES = (
@@ -39,9 +39,8 @@ def memory(bundle):
 
 
 def answers(bundle, memory, *questions: str):
-    found = restate(bundle.model, bundle.dialogue, questions, asking=True)
-    asked = [Asked(text, item.asked or "") for text, item in zip(questions, found, strict=True)]
-    return recall_asked(bundle.model, bundle.dialogue, asked, memory)
+    model, dialogue = bundle.model, bundle.dialogue
+    return recall_asked(model, dialogue, asked_of(model, dialogue, questions), memory)
 
 
 def test_what_is_known_is_answered_as_before(bundle, memory):
@@ -140,3 +139,6 @@ def test_owners_and_other_words():
 def test_nobody_is_called_by_what_the_memory_refuses(bundle, memory):
     [found] = recall(bundle.model, bundle.dialogue, ["my brother"], memory)
     assert not asking.is_sure(replace(found, text=None, known=False))
+    # Not even where the refusal itself is certain.
+    assert not asking.is_sure(replace(found, text=None, known=False, logprob=0.0))
+    assert asking.is_sure(replace(found, text="Tom", known=True, logprob=0.0))

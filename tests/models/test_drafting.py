@@ -65,17 +65,13 @@ def test_whatever_is_drafted_the_same_is_written(
 
 def logprob_of(model, dialogue, text, written, asking):
     """Of a line, token by token, among what is allowed in the place of each."""
-    grammar, line, whole = (
-        Grammar(model, dialogue, asking),
-        Line(dialogue, dialogue.words(text)),
-        0.0,
-    )
+    grammar, line = Grammar(model, dialogue, asking), Line(dialogue, dialogue.words(text))
+    whole = 0.0
     read = torch.tensor([[*dialogue.turn(text), *written]])
     scores = model(read, state=model.new_state(1)).logits[0, -len(written) - 1 :]
     for place, token in enumerate(written):
-        if place == 0 or grammar.forced(line) is None:
-            allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
-            whole += float(allowed.log_softmax(-1)[token])
+        allowed = scores[place].masked_fill(~grammar.mask(line), -torch.inf)
+        whole += float(allowed.log_softmax(-1)[token])
         line.write(token)
     return whole
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from nestling.models import asking
 from nestling.models.dialogue import Note, Restatement
-from nestling.resident import opened, session, versions
+from nestling.resident import session, versions
 
 
 def notes_of(text: str) -> tuple[Note, ...]:
@@ -18,7 +19,7 @@ def plain_turns(monkeypatch: pytest.MonkeyPatch) -> None:
             return [Restatement(asked=text.strip("?")) for text in texts]
         return [Restatement(notes_of(text)) for text in texts]
 
-    for layer in (opened, versions, session):
+    for layer in (asking, versions, session):
         monkeypatch.setattr(layer, "restate", restate)
 
 

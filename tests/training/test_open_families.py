@@ -36,6 +36,7 @@ def test_families_have_names_of_their_own_and_known_kinds():
         assert len(family.words) == len(set(family.words)), family.name
         assert not family.things or set(family.labels) <= {"place", "time"}, family.name
         assert not any(is_of_thing(label) for label in family.labels), family.name
+        assert all(label.count("'s ") <= 1 for label in family.labels), family.name
         assert all(template.needs_old is False for template in family.tellings["train"])
 
 

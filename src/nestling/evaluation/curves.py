@@ -10,7 +10,7 @@ from typing import Any
 from nestling.evaluation.recall import grade
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.state import MemoryState
-from nestling.models.asking import Asked, recall_asked
+from nestling.models.asking import asked_of, recall_asked
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.restate import learn_notes, restate
 from nestling.training.told_facts import Fact, FactSource
@@ -28,12 +28,7 @@ def ask(
 ) -> list[dict[str, Any]]:
     """Answers as `grade` takes them."""
     model, dialogue = bundle.model, bundle.dialogue
-    restated = restate(model, dialogue, questions, asking=True)
-    asked = [
-        Asked(question, item.asked or "")
-        for question, item in zip(questions, restated, strict=True)
-    ]
-    found = recall_asked(model, dialogue, asked, state)
+    found = recall_asked(model, dialogue, asked_of(model, dialogue, questions), state)
     return [{"text": item.text, "known": item.known} for _, item in found]
 
 

@@ -22,10 +22,10 @@ import torch
 
 from nestling.memory.state import MemoryState
 from nestling.models.decoding import search
-from nestling.models.dialogue import Dialogue
+from nestling.models.dialogue import Dialogue, owner_of
 from nestling.models.grammar import Grammar
 from nestling.models.hope import Hope
-from nestling.models.restate import Recall, recall
+from nestling.models.restate import Recall, recall, restate
 
 BEAMS = 8
 # Readings less likely than the first by more than this (nats) are not asked.
@@ -33,6 +33,7 @@ MARGIN = 3.0
 # The value of a second thought answers when all of it is more likely than this.
 SURE = 0.5
 _KEY_TOKENS = 32
+# Words of keys that hold what somebody does not like.
 _AGAINST = frozenset(("dislike", "disliked", "least"))
 # Words for the same person; said by one speaker, any of them means the same.
 _SAME = (
@@ -66,10 +67,13 @@ class Asked:
     key: str
 
 
-def owner_of(key: str) -> tuple[str, str]:
-    """Whose it is, and what: ("my sister", "job"); ("my job", "") where the speaker owns it."""
-    owner, _, relation = key.partition("'s ")
-    return owner, relation
+def asked_of(model: Hope, dialogue: Dialogue, questions: Sequence[str]) -> list[Asked]:
+    """What texts ask for, taken as questions whatever they say; a key is "" where there is none."""
+    restated = restate(model, dialogue, questions, asking=True)
+    return [
+        Asked(question, item.asked or "")
+        for question, item in zip(questions, restated, strict=True)
+    ]
 
 
 def same_person(owner: str) -> Iterator[str]:

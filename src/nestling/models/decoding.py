@@ -171,6 +171,7 @@ def search(
     scores = reading.logits[:, -1]
     going = [(0.0, Line(dialogue, dialogue.words(text)))]
     found = [] if known is None else [(known.logprob, known.line)]
+    least = -math.inf if known is None else known.logprob
     while True:
         candidates: list[tuple[float, int, int]] = []
         for place, (logprob, line) in enumerate(going):
@@ -184,7 +185,6 @@ def search(
         grown: list[tuple[float, Line]] = []
         runs: list[list[int]] = []
         parents: list[int] = []
-        least = -math.inf if known is None else known.logprob
         for logprob, place, token in sorted(candidates, reverse=True)[:beams]:
             if logprob <= least:
                 continue
@@ -207,7 +207,7 @@ def search(
             # Nothing may follow: a turn without words has no value.
             return going[:1]
         if max(len(line.written) for _, line in grown) >= max_new_tokens:
-            return sorted([*found, *grown], key=lambda item: -item[0])[:1]
+            return [max([*found, *grown], key=lambda item: item[0])]
         assert reading.state is not None
         ids, mask = padded(runs, dialogue.pad_id, device)
         reading = model(ids, mask, state=reading.state.index(parents))

@@ -39,9 +39,15 @@ PAD, END, TURN, RESTATE, NOTE, IS, ASK, UNKNOWN = SPECIAL_TOKENS = (
 OF_THINGS = ("place", "time")
 
 
+def owner_of(key: str) -> tuple[str, str]:
+    """Whose it is, and what: ("my sister", "job"); ("my job", "") where the speaker owns it."""
+    owner, _, relation = key.partition("'s ")
+    return owner, relation
+
+
 def is_of_thing(key: str) -> bool:
     """Whether a key is that of a thing nobody is said to own: "spare key's place"."""
-    owner, _, relation = key.partition("'s ")
+    owner, relation = owner_of(key)
     return bool(owner) and relation in OF_THINGS
 
 

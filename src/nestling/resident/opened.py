@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from nestling.memory.state import MemoryState
-from nestling.models.asking import Asked
+from nestling.models.asking import Asked, asked_of
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note
-from nestling.models.restate import restate, sentences
+from nestling.models.restate import sentences
 from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
 from nestling.resident.records import SPOKEN, Entry, Head, Noted, latest_notes
@@ -164,11 +164,7 @@ class OpenMemory:
         """What is asked, with its canonical form; ValueError for a text that cannot be asked."""
         for question in questions:
             self.check_text(question, whole=True)
-        restated = restate(self.bundle.model, self.bundle.dialogue, questions, asking=True)
-        return [
-            Asked(question, item.asked or "")
-            for question, item in zip(questions, restated, strict=True)
-        ]
+        return asked_of(self.bundle.model, self.bundle.dialogue, questions)
 
     def _commit(
         self, told: Sequence[tuple[str, str, tuple[Note, ...]]], spent: float

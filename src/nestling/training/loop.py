@@ -199,4 +199,4 @@ def make_optimizers(model: Hope, options: LoopOptions) -> list[torch.optim.Optim
 
 def _kind(optimizer: dict[str, Any]) -> list[set[str]]:
     """What tells the states of different optimizers apart: the options of their groups."""
-    return [set(group) - {"initial_lr"} for group in optimizer["param_groups"]]
+    return [set(group) for group in optimizer["param_groups"]]

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestling.models.dialogue import Dialogue, Note, Restatement, is_of_thing
+from nestling.models.dialogue import Dialogue, Note, Restatement, is_of_thing, owner_of
 from nestling.models.hope import Deltas, Hope
 from nestling.training.options import ToldFactsOptions
 from nestling.training.told_facts import Fact, FactSource
@@ -272,7 +272,7 @@ def merge_before(old: list[Fact], new: list[Fact], rng: random.Random) -> list[F
 
 def as_said(key: str, text: str) -> str:
     """A key with the capital that its thing has at the beginning of a sentence ("Bins's time")."""
-    thing = key.partition("'s ")[0]
+    thing, _ = owner_of(key)
     if thing in text or not is_of_thing(key):
         return key
     capital = thing[:1].upper() + thing[1:]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nestling.evaluation.recall import other_value
+from nestling.models.asking import asked_of
 from nestling.models.bundle import ModelBundle
 from nestling.models.dialogue import Note
 from nestling.models.restate import restate
@@ -126,8 +127,8 @@ def draw_stream(bundle: ModelBundle, size: StreamSize, seed: int) -> Stream:
 def _queries(
     bundle: ModelBundle, rows: Sequence[tuple[str, str | None, int, str | None]]
 ) -> list[Query]:
-    found = restate(bundle.model, bundle.dialogue, [row[0] for row in rows], asking=True)
+    found = asked_of(bundle.model, bundle.dialogue, [row[0] for row in rows])
     return [
-        Query(question, item.asked or "", value, told, old)
+        Query(question, item.key, value, told, old)
         for (question, value, told, old), item in zip(rows, found, strict=True)
     ]

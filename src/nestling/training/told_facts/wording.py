@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from nestling.models.dialogue import owner_of
 from nestling.training.told_facts.facts import Fact, Telling
 from nestling.training.told_facts.open_families import OpenFact
 from nestling.training.told_facts.templates import plural
 
 _PLURAL_CHANCE = 0.1
 _DEFINITE_CHANCE = 0.1
-# Behind the end of any turn.
-_FAR = 1 << 20
 
 
 def capital(text: str) -> str:
@@ -30,7 +30,7 @@ def own_of(fact: Fact) -> tuple[str, str] | None:
 
     "my sister's city" is of the sister, "my dog's breed" of the dog.
     """
-    subject, _, relation = fact.key.partition("'s ")
+    subject, relation = owner_of(fact.key)
     return (subject.removeprefix("my "), relation) if relation and subject[:3] == "my " else None
 
 
@@ -44,13 +44,10 @@ def introduced(rng: random.Random, telling: Telling, name: str) -> Telling:
     own = own_of(fact)
     if own is None:
         return telling
-    start, said = min(
-        (telling.text.casefold().find(said) % _FAR, said)
-        for said in (f"my {own[0]}", f"our {own[0]}")
-    )
-    end = start + len(said)
-    if end >= _FAR or name in telling.text or telling.text[end : end + 1].isalnum():
+    said = re.search(rf"(my|our) {re.escape(own[0])}(?!\w)", telling.text, re.IGNORECASE)
+    if said is None or name in telling.text:
         return telling
+    end = said.end()
     comma = telling.text[end : end + 1] == " " and rng.random() < 0.3
     called = f", {name}," if comma else f" {name}"
     text = telling.text[:end] + called + telling.text[end:]
