@@ -11,6 +11,7 @@ from nestling.training.options import ToldFactsOptions
 from nestling.training.recipe import told_facts_texts
 from nestling.training.tokenizer import train_tokenizer
 from nestling.training.told_facts import Fact, FactSource
+from nestling.training.told_facts.open_families import OpenFact
 from nestling.training.told_facts_task import ToldFactsTask, draw_turns, merge_before
 
 
@@ -86,3 +87,24 @@ def test_a_step_depends_on_seed_and_step_alone(task):
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3)[:, :5], draw(4)[:, :5])
+
+
+def test_some_residents_are_told_known_relations_alone(task, monkeypatch):
+    seen = []
+
+    def remembering(model, precision, source, rng):
+        facts = source.facts(40)
+        seen.append(sum(isinstance(fact, OpenFact) for fact in facts))
+        return torch.zeros(()), {}
+
+    def restating_loss(model, turns, precision):
+        return torch.zeros(()), 0.0
+
+    options = ToldFactsOptions(turns=4, remember_every=1, open_facts=0.7, known_only=0.5)
+    mixed = ToldFactsTask(task.dialogue, options, seed=0)
+    monkeypatch.setattr(mixed, "remembering", remembering)
+    monkeypatch.setattr(mixed, "restating_loss", restating_loss)
+    for step in range(40):
+        mixed.loss(None, step, torch.float32)
+    assert 10 <= seen.count(0) <= 30
+    assert min(count for count in seen if count) > 15

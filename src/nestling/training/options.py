@@ -82,6 +82,9 @@ class ToldFactsOptions:
         odd_values: share of values that are of another kind, or put together from two.
         further: draw from all phrasings for training; without it from those of the first recipe.
         open_facts: share of facts whose relation is named by a word of the speaker's own.
+        sentences: share of sentences that state several facts at once, among turns that tell
+            several.
+        known_only: share of the batches of residents that are told known relations alone.
         odd_words: share of learned values that are one or two words of the vocabulary, evenly
             drawn, so that a memory can hold every one of them.
     """
@@ -97,6 +100,8 @@ class ToldFactsOptions:
     odd_values: float = 0.0
     further: bool = False
     open_facts: float = 0.0
+    sentences: float = 0.0
+    known_only: float = 0.0
     odd_words: float = 0.0
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from nestling.models.dialogue import Dialogue, Note, Restatement, is_of_thing, o
 from nestling.models.hope import Deltas, Hope
 from nestling.training.options import ToldFactsOptions
 from nestling.training.told_facts import Fact, FactSource
+from nestling.training.told_facts.sentences import SentenceFact
 
 UPDATED_SHARE = 0.1
 ABSENT_SHARE = 0.25
@@ -151,6 +152,7 @@ class ToldFactsTask:
             odd_values=chosen.odd_values,
             further=chosen.further,
             open_facts=chosen.open_facts,
+            sentences=chosen.sentences,
         )
         restating, restated = self.restating_loss(
             model, self.turns(source, rng, self.options.turns), precision
@@ -158,6 +160,8 @@ class ToldFactsTask:
         numbers = {"restating": restating.item(), "restated": restated}
         if step % self.options.remember_every:
             return restating, numbers
+        if rng.random() < chosen.known_only:
+            source = FactSource(rng, odd_values=chosen.odd_values, further=chosen.further)
         remembering, more = self.remembering(model, precision, source, rng)
         return restating + remembering, numbers | more
 
@@ -290,6 +294,8 @@ def draw_turns(source: FactSource, rng: random.Random):
             if kind < 0.22:
                 telling = source.telling([fact])
                 place += 1
+            elif kind < 0.22 + 0.26 * source.sentences:
+                telling = source.telling([source.sentence_fact()])
             elif kind < 0.48:
                 size = rng.choice((2, 2, 3))
                 telling = source.telling(facts[place : place + size])
@@ -306,5 +312,7 @@ def draw_turns(source: FactSource, rng: random.Random):
             else:
                 telling = source.small_talk()
             noted = [note for fact in telling.facts for note in fact.notes]
+            if any(isinstance(fact, SentenceFact) for fact in telling.facts):
+                noted.sort(key=lambda note: telling.text.find(note.value))
             notes = (Note(as_said(fact.key, telling.text), fact.value) for fact in noted)
             yield telling.text, Restatement(tuple(notes))

@@ -36,7 +36,8 @@ class Family:
     The phrasings are the same in both splits; labels and things are divided where there are
     enough. A `bare` thing takes no article ("running"); `only_me` is as in `Relation`. What is told
     of the family is noted under the label `also`, too: liked food is something liked. `values` are
-    its own, drawn beside those of its kinds.
+    its own, drawn beside those of its kinds. `weight` is how often it is drawn, beside others of
+    as many words.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Family:
     only_me: bool = False
     also: str | None = None
     values: tuple[str, ...] = ()
+    weight: float = 1.0
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -96,6 +98,7 @@ def family_of(values: Mapping[str, Any]) -> Family:
         values.get("only_me", False),
         values.get("also"),
         tuple(values.get("values", ())),
+        values.get("weight", 1.0),
     )
 
 
@@ -124,4 +127,4 @@ def weights() -> tuple[float, ...]:
 
     Those of one word have wordings of their own, and are drawn as often as ones of nine.
     """
-    return tuple(max(3.0, len(family.words) ** 0.5) for family in families())
+    return tuple(family.weight * max(3.0, len(family.words) ** 0.5) for family in families())

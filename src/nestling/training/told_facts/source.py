@@ -13,6 +13,7 @@ from nestling.training.told_facts.kinds import ALL_KINDS, any_value, odd_value
 from nestling.training.told_facts.open_families import Family, OpenFact, families, weights
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS, parse_key
+from nestling.training.told_facts.sentences import Sentence, SentenceFact, all_sentences
 from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import FURTHER, SMALL_TALK
 from nestling.training.told_facts.splits import check_split, split_of
@@ -40,7 +41,7 @@ _OWNED_CHANCE = 0.1
 _NAMED_CHANCE = 0.6
 # How often something follows that is no part of the fact, where training may say more.
 _TAIL_CHANCE = 0.25
-_FURTHER_TALK_CHANCE = 0.5
+_FURTHER_TALK_CHANCE = 0.3
 # How often a family with values of its own takes one of them.
 _OWN_VALUE_CHANCE = 0.6
 _DRAWS_AT_MOST = 10_000
@@ -58,7 +59,8 @@ class FactSource:
     "train" or "held_out"; `slips` is the share of clauses with a slip of the keyboard or tongue,
     `odd_values` that of values of another kind, or put together from two: what is said counts, not
     what would be likely; `further` adds the phrasings that only training has; `open_facts` is the
-    share of facts of open relations. Raises ValueError for any other split or share.
+    share of facts of open relations, `sentences` that of sentences among turns that tell several
+    facts. Raises ValueError for any other split or share.
     """
 
     def __init__(
@@ -71,9 +73,15 @@ class FactSource:
         odd_values: float = 0.0,
         further: bool = False,
         open_facts: float = 0.0,
+        sentences: float = 0.0,
     ):
-        shares = (("slips", slips), ("odd_values", odd_values), ("open_facts", open_facts))
-        for name, share in shares:
+        shares = {
+            "slips": slips,
+            "odd_values": odd_values,
+            "open_facts": open_facts,
+            "sentences": sentences,
+        }
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share between 0 and 1, got {share}")
         check_split("values", values)
@@ -85,6 +93,7 @@ class FactSource:
         self._odd_values = odd_values
         self._further = further
         self._open_facts = open_facts
+        self.sentences = sentences
         # Kin words are grammar, as relations are: all of them are seen in training.
         self._kin = KIN
 
@@ -149,6 +158,26 @@ class FactSource:
         while not fact.value or subject in fact.value.split(" "):
             fact = OpenFact(subject, label, self.value_of(fact), family)
         return fact
+
+    def sentence_fact(self, sentence: Sentence | None = None) -> SentenceFact:
+        """Facts of one subject that one sentence states: of `sentence`, else of any."""
+        rng = self._rng
+        if sentence is None:
+            sentence = rng.choice(all_sentences())
+        me = sentence.only_me or rng.random() >= _OTHERS_CHANCE
+        subject = "me" if me else self._person()
+        values: list[str] = []
+        for kinds, own in zip(sentence.kinds, sentence.values, strict=True):
+            value = ""
+            # A value that stands in another would be hard to tell apart from it.
+            while not value or any(value in v or v in value for v in (subject, *values)):
+                if own and (not kinds or rng.random() < _OWN_VALUE_CHANCE):
+                    value = self._value_drawn(listed(own), " and ".join(sentence.labels))
+                else:
+                    value = self._value_of_kind(rng.choice(kinds))
+            values.append(value)
+        first, *further = zip(sentence.labels, values, strict=True)
+        return SentenceFact(subject, *first, sentence, tuple(further))
 
     def _known_facts(self, count: int, people: int | None) -> list[Fact]:
         rng = self._rng
@@ -220,7 +249,8 @@ class FactSource:
         if len(facts) > 1:
             return Telling(self._joined(facts), tuple(facts))
         fact = facts[0]
-        template = self._pick(self._known(_phrasings(fact).tellings))
+        says = fact.sentence if isinstance(fact, SentenceFact) else _phrasings(fact)
+        template = self._pick(self._known(says.tellings))
         telling = Telling(self._framed(template, fact, "", None), (fact,))
         if self._open_facts and own_of(fact) and self._rng.random() < _NAMED_CHANCE:
             return introduced(self._rng, telling, first_name(self._rng))
@@ -315,6 +345,9 @@ class FactSource:
     ) -> str:
         rng, slips = self._rng, self._slips
         change = reworded(rng, fact) if self._open_facts and not casual else None
+        if isinstance(fact, SentenceFact):
+            more = fact.slots
+            return forms.fill(rng, fact.subject, value, "", casual, slips, change=change, more=more)
         if not isinstance(fact, OpenFact):
             return forms.fill(rng, fact.subject, value, old, casual, slips, change=change)
         if fact.family.things:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nestling.training.told_facts.slips import slip
@@ -31,7 +31,12 @@ _CONTRACTIONS = (
     ("when is ", "when's "),
     ("it is ", "it's "),
     ("I would ", "I'd "),
+    ("{subj} is ", "{subj}'s "),
+    ("{subj} has been ", "{subj}'s been "),
+    ("{subj} has got ", "{subj}'s got "),
 )
+# "my brother is a plumber", in a text that writes the speaker's kin out.
+_OWN_IS = re.compile(r"\b(my \w+) is (?=\{)")
 _PLURAL = (
     ("am I", "are we"),
     ("was I", "were we"),
@@ -50,7 +55,7 @@ _SAID = re.compile(r"^(what|where|who|when) (\{(?:poss|subj)\}.*)$")
 
 def _replace_all(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
     for old, new in pairs:
-        text = re.sub(rf"\b{old}", new, text)
+        text = re.sub(rf"(?<!\w){re.escape(old)}", new, text)
     return text
 
 
@@ -61,13 +66,18 @@ def plural(text: str) -> str:
     return text
 
 
+def article(value: str) -> str:
+    """ "a" or "an", as a value needs."""
+    return "an" if value[:1] in tuple("aeiouAEIOU") else "a"
+
+
 def american(text: str) -> str:
     """The text in American spelling."""
     return _replace_all(text, _AMERICAN)
 
 
 def _variants(text: str) -> tuple[str, ...]:
-    contracted = _replace_all(text, _CONTRACTIONS)
+    contracted = _OWN_IS.sub(r"\1's ", _replace_all(text, _CONTRACTIONS))
     plain = [text, contracted, contracted]
     american_ = american(contracted)
     return tuple([*plain, american_]) if american_ != contracted else tuple(dict.fromkeys(plain))
@@ -98,32 +108,25 @@ class Forms:
         label: str = "",
         thing: str = "",
         change: Callable[[str], str] | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> str:
         """The text about `subject`; it starts in lower case unless a name or the value leads.
 
         `slips` is the chance of one slip of the keyboard or the tongue, `label` and `thing` what
-        stands in {l} and {t}; `change` rewords what the speaker says of the own person.
+        stands in {l} and {t}; `change` rewords what the speaker says of the own person; `more` are
+        further slots.
         """
         head = label.rpartition(" ")[0]
-        article = "an" if value[:1] in "aeiouAEIOU" and value else "a"
+        slots = {"v": value, "old": old, "a": article(value), "l": label, "h": head, "t": thing}
+        slots |= more or {}
         if subject == "me":
             forms = self.first_casual if casual else self.first
             form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
             form = form if change is None else change(form)
-            return form.format(v=value, old=old, a=article, l=label, h=head, t=thing)
+            return form.format(**slots)
         forms = self.third_casual if casual else self.third
         form = _with_slip(rng, forms[int(rng.random() * len(forms))], slips)
-        return form.format(
-            v=value,
-            old=old,
-            a=article,
-            l=label,
-            h=head,
-            t=thing,
-            subj=subject,
-            obj=subject,
-            poss=subject + "'s",
-        )
+        return form.format(**slots, subj=subject, obj=subject, poss=subject + "'s")
 
 
 def _with_slip(rng: random.Random, form: str, chance: float) -> str:
