@@ -91,7 +91,7 @@ def test_a_small_model_learns_to_copy():
     task = Task(6, lambda n, g: mad.draw_recall(n, g, pairs=8, vocabulary=6))
     model = course.model("transformer", task, 0)
     train(model, task, course, 1e-2, 0, lambda line: None)
-    assert accuracy(model, task, course, 0) > 0.6
+    assert accuracy(model, task.draw, course, 0) > 0.6
 
 
 def test_every_model_has_a_row_for_each_task_and_goes_on_where_it_was(tmp_path):
@@ -127,3 +127,15 @@ def test_a_query_of_mqar_has_the_value_of_its_pair():
 def test_more_pairs_than_fit_are_refused():
     with pytest.raises(ValueError, match="need a length of 64"):
         mqar.draw_mqar(1, generator_of(), pairs=16, length=60)
+
+
+def test_one_model_learns_all_sizes_of_mqar_and_is_asked_of_each():
+    seen = {tuple(mqar.draw_any_size(2, generator_of(n))[0].shape) for n in range(40)}
+    assert seen == {(2, length) for _, length in mqar.SIZES}
+    tiny = replace(TINY, rates=(1e-3, 1e-2))
+    rows = list(measure_tasks(mqar.TASKS, models=["delta_net"], seeds=[0, 1], course=tiny))
+    assert [(row["seed"], row["task"]) for row in rows] == [
+        (seed, f"{pairs} pairs of {length}") for seed in (0, 1) for pairs, length in mqar.SIZES
+    ]
+    assert len({row["rate"] for row in rows}) == 1
+    assert all(0 <= row["accuracy"] <= 1 and "right" not in row for row in rows)

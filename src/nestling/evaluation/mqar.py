@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from nestling.evaluation.sequence_tasks import IGNORED, Task
+from nestling.evaluation.sequence_tasks import IGNORED, Course, Task
 
 VOCABULARY = 512
 # How strongly queries are drawn to the place right behind the pairs.
@@ -45,7 +45,20 @@ def draw_mqar(
     return ids.scatter(1, places, keys), targets.scatter(1, places, values)
 
 
-TASKS: dict[str, Task] = {
-    f"{pairs} pairs of {length}": Task(VOCABULARY, partial(draw_mqar, pairs=pairs, length=length))
-    for pairs, length in ((4, 64), (8, 64), (16, 128), (32, 256))
+# Pairs and length of the sequences, from short ones to those that fill a memory.
+SIZES = ((4, 64), (8, 64), (16, 128), (32, 256))
+_DRAWS = {
+    f"{pairs} pairs of {length}": partial(draw_mqar, pairs=pairs, length=length)
+    for pairs, length in SIZES
 }
+
+
+def draw_any_size(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`draw_mqar` of one of the sizes."""
+    size = int(torch.randint(len(_DRAWS), (), generator=generator))
+    return tuple(_DRAWS.values())[size](count, generator)
+
+
+# One model learns all sizes, and is asked of each.
+TASKS = {"any size": Task(VOCABULARY, draw_any_size, asked=_DRAWS)}
+COURSE = Course(steps=3000)

@@ -73,10 +73,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "mqar": Reproduction(
         "Multi-query associative recall",
         "Arora et al. 2024, as in [At] and [T]",
-        "two blocks of width 64, 512 ids, 4 to 32 pairs, 1,500 steps of 32 sequences",
-        "about 5 hours of one core for 3 seeds",
+        "two blocks of width 64, 512 ids, 4 to 32 pairs, 3,000 steps of 32 sequences of any size",
+        "about 2.5 hours of one core for 3 seeds",
         mad.MODELS,
-        partial(measure_tasks, mqar.TASKS),
+        partial(measure_tasks, mqar.TASKS, course=mqar.COURSE),
     ),
     "needles": Reproduction(
         "Needles in real books",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -45,11 +46,16 @@ PEERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its ids, how its sequences are drawn, and whether it decodes the last token."""
+    """A task: its ids, how its sequences are drawn, and whether it decodes the last token.
+
+    Args:
+        asked: what a model is asked in the end, by name; without it the same as it is trained on.
+    """
 
     vocabulary: int
     draw: Draw
     decodes: bool = False
+    asked: Mapping[str, Draw] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,10 +142,10 @@ def train(
 
 
 @torch.no_grad()
-def accuracy(model: SequenceModel, task: Task, course: Course, seed: int) -> float:
+def accuracy(model: SequenceModel, draw: Draw, course: Course, seed: int) -> float:
     """Share of the scored tokens that are right."""
     model.eval()
-    ids, targets = task.draw(course.asked, generator_of("asked", seed))
+    ids, targets = draw(course.asked, generator_of("asked", seed))
     scored = targets != IGNORED
     return (model(ids).argmax(-1) == targets)[scored].float().mean().item()
 
@@ -153,7 +159,7 @@ def measure_tasks(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """One row for each model, task and seed, at the best rate of the first seed.
+    """One row for each model, seed and what is asked, at the best rate of the first seed.
 
     Args:
         models: some of `PEERS`.
@@ -163,6 +169,8 @@ def measure_tasks(
     finished = Finished(run_file, course, PEERS)
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
+        asked = tasks[task].asked or {task: tasks[task].draw}
+
         def measured() -> Row:
             model = course.model(name, tasks[task], seed)
             started = time.perf_counter()
@@ -174,7 +182,10 @@ def measure_tasks(
             return {
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "seconds": round(time.perf_counter() - started, 1),
-                "accuracy": round(accuracy(model, tasks[task], course, seed), 4),
+                "right": {
+                    what: round(accuracy(model, draw, course, seed), 4)
+                    for what, draw in asked.items()
+                },
             }
 
         row = finished({"model": name, "task": task, "rate": rate, "seed": seed}, measured)
@@ -183,7 +194,12 @@ def measure_tasks(
 
     for name in models:
         for task in tasks:
-            tried = {rate: run(name, task, rate, seeds[0])["accuracy"] for rate in course.rates}
+            tried = {
+                rate: fmean(run(name, task, rate, seeds[0])["right"].values())
+                for rate in course.rates
+            }
             best = max(tried, key=lambda rate: tried[rate])
             for seed in seeds:
-                yield run(name, task, best, seed)
+                row = run(name, task, best, seed)
+                for asked, right in row.pop("right").items():
+                    yield {**row, "task": asked, "accuracy": right}
