@@ -122,3 +122,8 @@ def test_words_are_printed_as_they_were_said(chat):
 def test_what_is_told_before_a_question_is_noted(chat):
     replies = chat("My dog is called Pixel. What is my dog called?")
     assert replies == ["Noted my dog: Pixel", "Pixel"]
+
+
+def test_what_was_taken_back_is_not_shown_again(chat):
+    assert chat("My dog is called Pixel.", "/undo", "/why")[-1] == "Nothing was said yet."
+    assert chat("My dog is called Pixel.", "/forget my dog", "/why")[-1] == "Nothing was said yet."

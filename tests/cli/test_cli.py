@@ -2,11 +2,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from nestling.cli import demo
 from nestling.cli.evaluate import _without_places
+from nestling.cli.talk import sources_text
+from nestling.resident.reports import Answer, Source, Why
 
 DOG, ASK_DOG, SMALL_TALK = (
     "My dog is called Pixel.",
@@ -273,3 +276,21 @@ def test_the_module_runs_as_a_command(tiny_bundle, tmp_path):
     told = call("teach", DOG)
     assert (told.returncode, told.stdout) == (0, "Noted my dog: Pixel\n")
     assert call("ask", ASK_DOG).returncode == 0
+
+
+def test_a_damaged_memory_does_not_hide_the_others(run, tmp_path):
+    run("teach", "-m", "alice", DOG)
+    run("teach", "-m", "bob", DOG)
+    home = next(path for path in tmp_path.rglob("bob") if path.is_dir()).parent
+    (home / "bob" / "journal.sqlite3").write_bytes(b"nothing of the kind" * 100)
+    shown = run("memory", "list", code=1)
+    assert "alice" in shown.stdout and "bob" in shown.stderr
+
+
+def test_why_there_is_no_answer_is_said():
+    unknown = Answer("I don't know.", 0.0, False, "my cat", 0.0)
+    assert "Nothing was told about 'my cat'." in sources_text(Why(unknown, 0.0, (), 0, 1))
+    told = (Source(3, "", "My cat is Mia.", 0.0, 0.0),)
+    assert "'my cat' was told (turn 3), but" in sources_text(Why(unknown, 0.0, told, 0, 1))
+    no_key = Why(replace(unknown, key=""), 0.0, (), 0, 1)
+    assert sources_text(no_key) == "I don't know. It was not understood."

@@ -282,3 +282,13 @@ def test_a_forgetting_that_fails_before_changes_nothing(alice, monkeypatch):
             alice.forget(1)
     assert same(alice.state(), before)
     assert len(alice.notes()) == 4
+
+
+def test_what_was_noted_under_a_wide_word_too_goes_with_it(home, tiny_bundle):
+    with Resident.open("alice", home, model=tiny_bundle) as alice:
+        alice.learn("my liked music = jazz; my like = jazz; Ana's like = jazz; my city = Porto")
+        alice.forget("my liked music")
+        assert [(note.key, note.value) for note in alice.notes()] == [
+            ("Ana's like", "jazz"),
+            ("my city", "Porto"),
+        ]

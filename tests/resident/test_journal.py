@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 from contextlib import closing, nullcontext
@@ -330,3 +331,17 @@ def test_what_one_thread_holds_no_other_uses(journal, opened):
         other.join()
         assert len(opened) == 2
         assert not is_closed(opened[0])
+
+
+def test_a_journal_that_may_only_be_read_is_read(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.sqlite3")
+    journal.create("abc")
+    journal.append([("user", "hello", ())], snapshot=None, sha256=None)
+    assert not journal.files()[1].exists()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert [entry.text for entry in journal.entries()] == ["hello"]
+    assert journal.head().entry == 1
+    with pytest.raises(JournalError, match="readonly"):
+        journal.append([("user", "more", ())], snapshot=None, sha256=None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

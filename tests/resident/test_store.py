@@ -240,3 +240,20 @@ def test_what_a_killed_removal_left_goes_in_time(folder, tmp_path, call):
     else:
         folder.remove()
     assert not left.exists() and now.exists()
+
+
+@pytest.mark.parametrize("left", ["notes.txt", "journal.sqlite3-wal", "teaching.json"])
+def test_a_folder_of_something_else_is_left_alone(tmp_path, left):
+    (tmp_path / "notes" / "deep").mkdir(parents=True)
+    (tmp_path / "notes" / left).write_text("mine")
+    with pytest.raises(StoreError, match="is no memory .*; move it away"):
+        MemoryFolder("notes", tmp_path).create("abc")
+    assert (tmp_path / "notes" / left).read_text() == "mine"
+
+
+def test_a_file_of_that_name_is_left_alone(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(StoreError, match="is no memory"):
+        MemoryFolder("notes", tmp_path).create("abc")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+    assert (tmp_path / "notes").read_text() == "mine"

@@ -11,6 +11,7 @@ from nestling.memory.consolidation import ConsolidationOptions
 from nestling.memory.state import MemoryState
 from nestling.models.bundle import load_bundle
 from nestling.models.dialogue import Note, Restatement
+from nestling.models.restate import Recall
 from nestling.resident import Resident, SleepOptions, store, versions
 from nestling.resident.archive import branch_memory
 from nestling.resident.history import living
@@ -155,15 +156,18 @@ def test_a_damaged_snapshot_of_before_is_replayed(alice, home, tiny_bundle):
 
 
 def test_a_difference_names_levels_and_answers(alice, monkeypatch):
-    answers = iter([{"my dog": None}, {"my dog": "Pixel", "my city": "Porto"}])
+    fresh = alice.state_at(0)
 
-    def recall(_model, _dialogue, asked, _state):
-        from nestling.models.restate import Recall
+    def recall(_model, _dialogue, keys, state):
+        known = {} if state.equals(fresh) else {"my dog": "Pixel", "my city": "Porto"}
+        return [Recall((), known.get(key), 0.0, key in known) for key in keys]
 
-        known = next(answers)
-        return [Recall((), known.get(key), 0.0, bool(known.get(key))) for key in asked]
+    def recall_asked(model, dialogue, asked, state):
+        keys = [item.key for item in asked]
+        return list(zip(keys, recall(model, dialogue, keys, state), strict=True))
 
     monkeypatch.setattr(versions, "recall", recall)
+    monkeypatch.setattr(versions, "recall_asked", recall_asked)
     found = alice.difference(0, 3, ["my city?", "my fish?"])
     assert (found.before, found.after) == (0, 3)
     assert found.norms["fast"] > 0
@@ -345,3 +349,32 @@ def test_what_was_kept_before_a_stop_is_not_kept_twice(alice, monkeypatch):
     assert temporary.keep() == []
     assert keys(alice).count("my horse") == 1
     assert alice.version == 5
+
+
+def test_what_was_not_kept_stays_though_others_wrote_meanwhile(
+    alice, home, tiny_bundle, monkeypatch
+):
+    def refuse(told):
+        other = Resident.open("alice", home, model=tiny_bundle)
+        other.learn("my boat = Luna")
+        raise MemoryBusy("busy")
+
+    temporary = alice.temporary()
+    temporary.hear("my horse = Fury")
+    with monkeypatch.context() as patch, pytest.raises(MemoryBusy):
+        patch.setattr(alice, "learn_restated", refuse)
+        temporary.keep()
+    assert len(temporary.keep()) == 1
+    assert keys(alice)[-1] == "my horse"
+
+
+def test_a_difference_asks_as_ask_does(alice, monkeypatch):
+    def thought_over(model, dialogue, asked, state):
+        said = "yes" if state.equals(now) else "no"
+        return [(item.key, Recall((), said, 0.0, True)) for item in asked]
+
+    now = alice.state()
+    monkeypatch.setattr(versions, "recall_asked", thought_over)
+    found = alice.difference(0, questions=["my aunt?"])
+    assert found.changed[-1] == versions.Changed("my aunt?", "no", "yes")
+    assert found.asked == len({*keys(alice)}) + 1

@@ -47,15 +47,15 @@ def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
         for turn in _turns(console, resident.name):
             if turn in ("/bye", "/quit", "/exit"):
                 break
-            version = resident.version
+            stands = resident.standing
             try:
                 talk.say(turn)
             except ValueError as error:
                 console.print(f"({error})")
             except KeyboardInterrupt:
-                changed = resident.version > version
+                changed = resident.standing != stands
                 console.print(
-                    f"(stopped; {'it was done already' if changed else 'nothing changed'})"
+                    f"(stopped; {'it may have been done' if changed else 'nothing changed'})"
                 )
         talk.end()
 
@@ -147,16 +147,17 @@ class Chat:
             return
         done = self.resident.forget(int(item) if item.isdecimal() else item)
         self.console.print(f"Forgot {item}: turns {done.entries}, notes {done.notes}.")
-        self._moved()
+        self._forgot()
 
     def undo(self, _: str) -> None:
         if self.temporary:
             self.temporary.undo()
+            self.last = None
             self.console.print("Forgot the last turn of this temporary session.")
             return
         done = self.resident.undo()
         self.console.print(f"Forgot the last turn: notes {done.notes}.")
-        self._moved()
+        self._forgot()
 
     def temp(self, _: str) -> None:
         if self.temporary is None:
@@ -184,6 +185,11 @@ class Chat:
             self.console.print(f"Rehearsed {report.rehearsed} notes: {known}.")
         else:
             self.console.print(f"The sleep was taken back: {report.reason}.")
+        self._moved()
+
+    def _forgot(self) -> None:
+        """What was said last may be what was forgotten."""
+        self.last = None
         self._moved()
 
     def _moved(self) -> None:

@@ -43,7 +43,7 @@ def clear_errors() -> Iterator[None]:
     """Print what a user can mend as one sentence on stderr and leave with exit code 1."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 

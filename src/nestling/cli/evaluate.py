@@ -262,7 +262,7 @@ def language_modeling(
 
 @group.command()
 def harness(
-    folder: Annotated[Path, typer.Argument(help="A model folder.")],
+    folder: Annotated[Path | None, typer.Argument(help="A model folder.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Names of tasks; see --list.")] = None,
     data: Data = None,
     limit: Annotated[int | None, typer.Option(help="Documents of each task.")] = None,
@@ -282,6 +282,8 @@ def harness(
         if list_tasks:
             typer.echo("\n".join(LOCAL))
             return
+        if folder is None:
+            raise ValueError("name the folder of a model")
         if not task:
             raise ValueError(f"name tasks with --task, for example one of {', '.join(LOCAL)}")
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,15 +36,22 @@ def register(app: typer.Typer) -> None:
 def list_all(home: Home = None, as_json: AsJson = False) -> None:
     """List all memories."""
     from nestling.resident.history import living
+    from nestling.resident.journal import JournalError
     from nestling.resident.records import SPOKEN, latest_notes
     from nestling.resident.store import MemoryFolder, default_home, list_memories
 
+    rows: list[dict[str, Any]] = []
+    unread: list[str] = []
     with clear_errors():
-        names = list_memories(home)
-        rows = []
-        for name in names:
+        for name in list_memories(home):
             folder = MemoryFolder(name, home)
-            entries = living(folder.journal.entries())
+            try:
+                entries = living(folder.journal.entries())
+            except JournalError as error:
+                # One that was removed since it was listed is no error.
+                if folder.exists():
+                    unread.append(str(error))
+                continue
             told = [entry for entry in entries if entry.role in SPOKEN]
             rows.append(
                 {
@@ -66,8 +73,12 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
                 for r in rows
             ],
         )
-    else:
+    elif not unread:
         typer.echo(f"There are no memories in {home or default_home()} yet.")
+    for error in unread:
+        typer.echo(f"error: {error}", err=True)
+    if unread:
+        raise typer.Exit(1)
 
 
 @group.command()

@@ -42,13 +42,18 @@ def outer(
 ) -> None:
     """The rules as optimizers of small models on WikiText-2, each at its best rate."""
     with clear_errors():
-        from nestling.evaluation.outer_race import OPTIMIZERS, Course, measure_outer_race
+        from nestling.evaluation.outer_race import (
+            MODELS_RACED,
+            OPTIMIZERS,
+            Course,
+            measure_outer_race,
+        )
 
         measure(
             "outer_race",
             lambda progress: measure_outer_race(
                 data_folder(data),
-                models=model or ("transformer", "hope"),
+                models=chosen(model, MODELS_RACED, "models"),
                 optimizers=chosen(only, OPTIMIZERS, "contestants"),
                 seeds=range(seeds),
                 course=Course(steps=steps),

@@ -168,7 +168,14 @@ def _beside(compared: Compared) -> str:
 def sources_text(why: Why) -> str:
     """Where an answer comes from, for people."""
     if not why.answer.known:
-        return f"{why.answer.text} Nothing was told about '{why.answer.key}'."
+        if not why.sources:
+            what = f"Nothing was told about '{why.answer.key}'."
+            return f"{why.answer.text} {what if why.answer.key else 'It was not understood.'}"
+        turns = ", ".join(str(source.entry) for source in why.sources)
+        return (
+            f"{why.answer.text} '{why.answer.key}' was told (turn {turns}), but the weights do not "
+            "hold it any more; tell it again, or let the memory sleep."
+        )
     lines = [f"{why.answer.text}  ({why.answer.key}; margin {why.margin:.1f} nats)"]
     for source in why.sources:
         said = source.text or "(its words were forgotten)"

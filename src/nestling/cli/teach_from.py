@@ -60,7 +60,8 @@ def teach_from(
                 told=told,
             )
         except KeyboardInterrupt:
-            typer.echo("Stopped; the same command goes on where this one was.", err=True)
+            how = "without --again it goes on" if again else "the same command goes on"
+            typer.echo(f"Stopped; {how} where this one was.", err=True)
             raise typer.Exit(130) from None
     typer.echo(_summary(taught), err=as_json)
     if left_out:

@@ -42,6 +42,7 @@ from nestling.training.text_task import TextTask, encode, held_out_loss, read_te
 from nestling.training.tokenizer import train_tokenizer
 
 REST_RATE = 3e-3
+MODELS_RACED = ("transformer", "hope")
 STREAM = ("en_novels", "de_books", "fr_books", "es_books")
 STREAM_VOCABULARY = 4096
 
@@ -167,7 +168,7 @@ def best_rate(
 def measure_outer_race(
     data: Path,
     *,
-    models: Sequence[str] = ("transformer", "hope"),
+    models: Sequence[str] = MODELS_RACED,
     optimizers: Sequence[str] = tuple(OPTIMIZERS),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,

@@ -71,8 +71,8 @@ def export_memory(folder: MemoryFolder, path: str | Path) -> Path:
 
 
 def _sweep_exports(path: Path) -> None:
-    """Remove what exports to this file left that were killed: it holds all that was told."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+    """Remove what killed exports beside this file left: it holds all that was told."""
+    for left in path.parent.glob(f".*{glob.escape(path.suffix)}.*"):
         with suppress(OSError):
             if _TEMPORARY.fullmatch(left.suffix) and is_stale(left):
                 left.unlink()
@@ -151,7 +151,7 @@ def _unpack(
             "name or remove it first"
         )
     sweep(home)
-    new = MemoryFolder.unnamed(home)
+    new = MemoryFolder.unnamed(folder.name, home)
     try:
         folder.make_way()
         new.create(manifest["model_hash"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from nestling.models.dialogue import Note
+from nestling.models.dialogue import Note, owner_of
 from nestling.resident.records import ROLLBACK, SPOKEN, Entry, latest_notes
 from nestling.resident.sleep import Plan
 
@@ -41,11 +41,20 @@ def places_of(entries: Sequence[Entry], item: int | str) -> dict[int, set[int]] 
     if isinstance(item, int):
         found = {entry.id: set(range(len(entry.notes))) for entry in spoken if entry.id == item}
         return found or None
-    found = {
-        entry.id: {place for place, note in enumerate(entry.notes) if note.key == item}
-        for entry in spoken
-    }
-    return {entry: places for entry, places in found.items() if places} or None
+    found = {}
+    for entry in spoken:
+        said = {(_whose(note.key), note.value) for note in entry.notes if note.key == item}
+        if said:
+            # What was noted twice, under a narrow and a wide word, was told once.
+            both = enumerate((_whose(note.key), note.value) for note in entry.notes)
+            found[entry.id] = {place for place, of in both if of in said}
+    return found or None
+
+
+def _whose(key: str) -> str:
+    """Whose fact a key names: "Ana" of "Ana's like", "my" of "my like"."""
+    owner, relation = owner_of(key)
+    return owner if relation else key.partition(" ")[0]
 
 
 def without(entries: Sequence[Entry], gone: Mapping[int, Collection[int]]) -> list[Entry]:

@@ -7,6 +7,7 @@ versions are kept, too.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -317,12 +318,20 @@ class Journal:
                 db.close()
 
     def _connect(self, mode: str) -> sqlite3.Connection:
+        if mode == "rw" and self._is_read_only():
+            # SQLite would want to write beside the file, even to read it.
+            mode = "ro&immutable=1"
         return sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
         )
+
+    def _is_read_only(self) -> bool:
+        """Whether it may only be read, and all that was written stands in the one file."""
+        log = self.path.with_name(self.path.name + "-wal")
+        return not os.access(self.path.parent, os.W_OK) and not log.exists()
 
     def _check_format(self, db: sqlite3.Connection) -> None:
         rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

@@ -117,8 +117,13 @@ class OpenMemory:
     @property
     def version(self) -> int:
         """The id of the last entry, 0 before the first."""
+        return self.standing.entry
+
+    @property
+    def standing(self) -> Head:
+        """The last entry and the snapshot of it: another one wherever anything was changed."""
         self._folder.require()
-        return self._folder.journal.head().entry
+        return self._folder.journal.head()
 
     def notes(self) -> list[Noted]:
         """What the journal says was noted: the latest value of every key."""

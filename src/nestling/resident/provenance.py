@@ -39,7 +39,12 @@ def sources_of(
     """
     told = [entry for entry in living(history.entries) if entry.notes]
     if not answer.known:
-        return Why(answer, 0.0, (), 0, len(told))
+        lost = tuple(
+            Source(entry.id, entry.time, entry.text, 0.0, 0.0)
+            for entry in told
+            if any(note.key == answer.key for note in entry.notes)
+        )
+        return Why(answer, 0.0, lost, 0, len(told))
     note = Note(answer.key, answer.text)
 
     def margin(of: MemoryState) -> float:

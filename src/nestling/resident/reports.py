@@ -136,7 +136,8 @@ class Source:
 class Why:
     """Where an answer comes from: its margin in nats, and the turns that matter, the most first.
 
-    `tried` turns were left out, one at a time, of `told` that told anything.
+    `tried` turns were left out, one at a time, of `told` that told anything. Of what the memory
+    does not know, the sources are the turns that noted its key all the same, with no weight.
     """
 
     answer: Answer

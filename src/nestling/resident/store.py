@@ -38,6 +38,8 @@ from nestling.resident.records import Head
 LEASE_SECONDS = 10.0
 SLEEP = "sleep.safetensors"
 _DIGEST_BYTES = 32
+# What may lie in a folder in which there never was a memory, if no more than this does.
+_DEBRIS = re.compile(r"lock|snapshots|\.new-journal\.sqlite3.*")
 # Nobody takes so long to make or remove a memory.
 _STALE_SECONDS = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
@@ -107,9 +109,9 @@ class MemoryFolder:
         self._lie_at(self.home / name)
 
     @classmethod
-    def unnamed(cls, home: str | Path | None = None) -> MemoryFolder:
-        """A folder that no listing shows, in which a memory is made before it gets its name."""
-        folder = cls("unnamed", home)
+    def unnamed(cls, name: str, home: str | Path | None = None) -> MemoryFolder:
+        """A folder that no listing shows, in which a memory is made before it gets this name."""
+        folder = cls(name, home)
         folder._lie_at(folder.home / f".new-{uuid.uuid4().hex}")
         return folder
 
@@ -141,7 +143,7 @@ class MemoryFolder:
         """
         if self.exists():
             return
-        new = MemoryFolder.unnamed(self.home)
+        new = MemoryFolder.unnamed(self.name, self.home)
         try:
             # Memories are personal: others on the machine see neither names nor content.
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -162,17 +164,25 @@ class MemoryFolder:
             shutil.rmtree(new.path, ignore_errors=True)
 
     def make_way(self) -> None:
-        """Remove a folder of this name in which there never was a memory.
+        """Remove an empty folder of this name, in which there never was a memory.
 
         Raises:
-            StoreError: there is one, and its journal is missing.
+            StoreError: something else is there, or a memory whose journal is missing.
             OSError: it cannot be removed.
         """
-        if self.path.exists() and not self.exists():
-            self._require_journal()
-            doomed = self._doomed()
-            self.path.rename(doomed)
-            shutil.rmtree(doomed)
+        if not os.path.lexists(self.path) or self.exists():
+            return
+        self._require_journal()
+        if not self.path.is_dir() or not all(
+            _DEBRIS.fullmatch(path.name) for path in self.path.iterdir()
+        ):
+            raise StoreError(
+                f"{self.path} is there already and is no memory (it has no journal); move it away, "
+                "or choose another name or --home"
+            )
+        doomed = self._doomed()
+        self.path.rename(doomed)
+        shutil.rmtree(doomed)
 
     def _require_journal(self) -> None:
         if self.snapshots.is_dir() and any(self.snapshots.iterdir()):
@@ -202,7 +212,12 @@ class MemoryFolder:
 
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+        total = 0
+        for path in self.path.rglob("*"):
+            # Another process may remove it at this moment.
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size if path.is_file() else 0
+        return total
 
     @contextmanager
     def lease(self) -> Iterator[None]:

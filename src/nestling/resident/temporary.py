@@ -78,7 +78,14 @@ class Temporary:
             learned = self.resident.learn_restated(self.told)
         finally:
             # Whatever stopped it: what stands in the journal must not be told again.
-            if self.resident.version > version:
+            if self._is_told_since(version):
                 self.told = []
         self.follow()
         return learned
+
+    def _is_told_since(self, version: int) -> bool:
+        """Whether the journal holds all of it behind a version; others may have written, too."""
+        since = [(entry.role, entry.text) for entry in self.resident.entries()[version:]]
+        told = [(role, text) for role, text, _ in self.told]
+        starts = range(len(since) - len(told) + 1)
+        return bool(told) and any(since[at : at + len(told)] == told for at in starts)

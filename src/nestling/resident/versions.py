@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from nestling.memory.state import MemoryState
+from nestling.models.asking import recall_asked
 from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, with_notes, without
 from nestling.resident.journal import JournalError
@@ -37,7 +38,8 @@ class VersionedMemory(OpenMemory):
         The journal is replayed without it: the state is then, bit for bit, that of a memory which
         was told everything else alone; where it slept, it sleeps again without it. The texts of the
         turns go from all files, and so do the snapshots since; an entry without words says that
-        something was forgotten. Other notes of the same turns stay.
+        something was forgotten. Other notes of the same turns stay, but for those that hold the
+        same value for the same person: "my liked music: jazz" takes "my like: jazz" with it.
 
         Args:
             item: the id of an entry (see `entries`), or a key (see `notes`).
@@ -136,21 +138,29 @@ class VersionedMemory(OpenMemory):
         after = history.head.entry if after is None else after
         states = [state_at(self.bundle, self._folder, history, v) for v in (before, after)]
         model, dialogue = self.bundle.model, self.bundle.dialogue
-        keys = {
-            note.key: note.key
-            for version in (before, after)
-            for entry in living(history.entries, version)
-            for note in entry.notes
-        }
-        keys |= {item.question: item.key for item in self._asked(questions)}
-        answers = [recall(model, dialogue, list(keys.values()), state) for state in states]
+        keys = list(
+            dict.fromkeys(
+                note.key
+                for version in (before, after)
+                for entry in living(history.entries, version)
+                for note in entry.notes
+            )
+        )
+        asked = self._asked(questions)
+        answers = [
+            [
+                *recall(model, dialogue, keys, state),
+                *(found for _, found in recall_asked(model, dialogue, asked, state)),
+            ]
+            for state in states
+        ]
         changed = tuple(
             Changed(question, old.text, new.text)
-            for question, old, new in zip(keys, *answers, strict=True)
+            for question, old, new in zip([*keys, *questions], *answers, strict=True)
             if old.text != new.text
         )
         norms = change_norms(*(model.writer.deltas(state) for state in states))
-        return Difference(before, after, norms, changed, len(keys))
+        return Difference(before, after, norms, changed, len(keys) + len(asked))
 
     def _history(self, *versions: int) -> History:
         """All of the journal, if this model and these versions belong to it."""

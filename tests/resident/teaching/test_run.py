@@ -309,3 +309,17 @@ def test_a_closed_memory_is_taught_nothing(alice, file):
     alice.close()
     with pytest.raises(ValueError, match="is closed"):
         teach(alice, file(TEXTS))
+
+
+def test_a_record_that_cannot_be_written_is_said(alice, file, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(StoreError, match=r"teaching\.json cannot be"),
+    ):
+        patch.setattr(run, "write_file", refuse)
+        teach(alice, file(["my dog = Rex"]))
+    assert alice.version == 0
+    assert teach(alice, file(["my dog = Rex"])).turns == 1

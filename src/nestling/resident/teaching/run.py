@@ -316,7 +316,13 @@ class _Run:
             }
             content = json.dumps({"format": _FORMAT, "sources": rows}).encode()
             if content != self.kept:
-                write_file(self.folder.path / FILE, content, private=True)
+                try:
+                    write_file(self.folder.path / FILE, content, private=True)
+                except OSError as error:
+                    raise StoreError(
+                        f"{self.folder.path / FILE} cannot be written: {error.strerror}; what was "
+                        "told until now stays told, and the same call goes on from there"
+                    ) from error
             self.kept = content
 
 
@@ -351,6 +357,8 @@ def _read(folder: MemoryFolder) -> dict[str, _Record]:
         return {key: _Record(**{"nbytes": 0, **row}) for key, row in found["sources"].items()}
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     except StoreError:
         raise
     except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
@@ -363,7 +371,10 @@ def _read(folder: MemoryFolder) -> dict[str, _Record]:
 @contextmanager
 def _alone(folder: MemoryFolder) -> Iterator[None]:
     """Be the only one who teaches this memory from sources; others may write it meanwhile."""
-    handle = os.open(folder.path / "teaching.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        handle = os.open(folder.path / "teaching.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"{folder.path} cannot be written: {error.strerror}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
