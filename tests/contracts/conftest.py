@@ -77,7 +77,7 @@ LEVELS = {
     "local": (
         Level("fast", period=4, rate=0.5, source="next_token"),
         Level("other", period=4, rate=0.5, source="associative"),
-        Level("thin", period=8, rate=0.5, source="associative", rank=2),
+        Level("thin", period=8, rate=0.2, source="associative", rank=2),
         Level("slow", period=8, rate=2.0),
     ),
     "independent": (Level("fast", period=4, rate=4.0), Level("slow", period=8, rate=2.0)),

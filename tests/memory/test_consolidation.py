@@ -225,3 +225,17 @@ def test_several_sequences_are_refused():
 def test_options_out_of_range_are_refused(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
         ConsolidationOptions(**wrong)
+
+
+def test_a_written_level_that_is_slept_into_starts_to_gather_anew():
+    model = make_model((replace(FAST), Level("middle", period=16, rate=0.5)), "sequential")
+    state = learned_state(model)
+    assert state["memory.gathered.middle"] > 0
+    sleep = begin(model, state, into="middle")
+    while sleep.rehearse():
+        pass
+    after = sleep.result()
+    assert after["memory.gathered.middle"] == 0
+    gathered = [leaf for name, leaf in after.items() if name.startswith("memory.gradient.middle")]
+    assert gathered and not any(leaf.any() for leaf in gathered)
+    assert any(leaf.any() for name, leaf in after.items() if name.startswith("memory.delta.middle"))

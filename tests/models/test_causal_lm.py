@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from nestling import HopeConfig, HopeForCausalLM, HopeSettings, Level, MemoryState
+from nestling.rules import RULES
 
 MIXERS = ["attention", "self_modifying"]
 
@@ -145,3 +147,68 @@ def test_a_state_of_another_batch_is_refused(model):
 def test_a_learn_mask_of_another_shape_is_refused(model):
     with pytest.raises(ValueError, match="learn is True, False or a mask"):
         model(tokens(), learn=torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (1, 7), (7,)])
+def test_an_attention_mask_of_another_shape_is_refused(model, shape):
+    for mask in (torch.ones(shape), torch.zeros(shape)):
+        with pytest.raises(ValueError, match=r"attention_mask has the shape .* need \(2, 7\)"):
+            model(tokens(), attention_mask=mask)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_leaves_the_loss_of_what_is_learned_alone(model, side):
+    ids = tokens(1, 5)
+    alone = model(ids, learn=True).loss
+    fill = torch.zeros(1, 3, dtype=torch.long)
+    padded = torch.cat([fill, ids] if side == "left" else [ids, fill], 1)
+    mask = (padded != 0).long()
+    assert torch.allclose(model(padded, attention_mask=mask, learn=True).loss, alone)
+
+
+def test_one_token_has_no_loss(model):
+    output = model(tokens(1, 1), learn=True)
+    assert output.loss.item() == 0
+    output.loss.backward()
+
+
+def test_weights_that_a_checkpoint_lacks_begin_as_they_should(model, tmp_path):
+    model.float().save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    kept = load_file(file)
+    lost = [name for name in kept if "norm" in name or ".writer." in name]
+    assert len(lost) > 3
+    for name in lost:
+        del kept[name]
+    save_file(kept, file, {"format": "pt"})
+    loaded = dict(HopeForCausalLM.from_pretrained(tmp_path).named_parameters())
+    fresh = dict(HopeForCausalLM(model.config).named_parameters())
+    for name in lost:
+        assert torch.equal(loaded[name], fresh[name]), name
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_half_precision_learns_and_its_memory_is_kept_precise(mixer, rule):
+    config = HopeConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        mixer=mixer,
+        levels=[Level("fast", period=4, rate=0.1, rule=rule)],
+    )
+    torch.manual_seed(0)
+    model = HopeForCausalLM(config)
+    whole = model(tokens(), learn=True)
+    half = model.to(torch.bfloat16)(tokens(), learn=True)
+    for name, leaf in half.state.items():
+        if name.startswith(("memory.delta", "memory.rule")) and leaf.is_floating_point():
+            assert leaf.dtype == torch.float32
+    (delta,) = (name for name in whole.state if name.startswith("memory.delta.fast.down"))
+    found, wanted = half.state[delta], whole.state[delta]
+    assert found.isfinite().all() and found.abs().max() > 0
+    cosine = torch.cosine_similarity(found.flatten(), wanted.flatten(), dim=0)
+    # Orthogonalising makes much of directions in which there is little.
+    assert cosine > (0.6 if rule in ("muon", "m3") else 0.95)

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from nestling.memory.level import Level
+from nestling.mixers.self_modifying import SelfModifyingOptions
 from nestling.models.settings import HopeSettings
 
 SIZES = (
@@ -97,3 +98,20 @@ def test_fields_of_others_are_left_alone():
 def test_settings_cannot_change():
     with pytest.raises(AttributeError):
         HopeSettings().hidden_size = 3
+
+
+@pytest.mark.parametrize("width", [0, -3])
+def test_a_memory_is_one_wide_or_more(width):
+    with pytest.raises(ValueError, match="memory_intermediate_size is 1 or more"):
+        HopeSettings(memory_intermediate_size=width)
+
+
+def test_a_chunk_of_projections_is_one_token_or_more():
+    with pytest.raises(ValueError, match="projection_chunk_size is 0"):
+        HopeSettings(self_modifying=SelfModifyingOptions(projection_chunk_size=0))
+
+
+def test_a_level_of_pre_training_may_have_any_rule():
+    outer = Level("slow", period=100, source="outer", rule="delta_gradient_descent")
+    assert HopeSettings(levels=(outer,)).levels == (outer,)
+    assert len(HopeSettings(levels=(Level("fast", period=4), outer)).levels) == 2

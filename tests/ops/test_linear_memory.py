@@ -73,3 +73,14 @@ def test_an_empty_sequence_leaves_the_memory():
     memory = linear_memory_loop(**arguments)[1]
     assert torch.equal(memory, arguments["memory"])
     assert torch.equal(linear_memory_scan(**arguments)[1], arguments["memory"])
+
+
+def test_autocast_leaves_the_memory_precise():
+    arguments = {
+        name: None if x is None else x.detach().float() for name, x in make_arguments(12).items()
+    }
+    plain = linear_memory_scan(**arguments, chunk_size=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = linear_memory_scan(**arguments, chunk_size=4)
+    for one, other in zip(plain, cast, strict=True):
+        assert torch.equal(one, other)

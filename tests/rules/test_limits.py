@@ -302,3 +302,13 @@ def test_the_deep_memory_survives_a_gradient_of_zeros(scale):
     for _ in range(3):
         weight, state = rule.update_one(torch.zeros(16, 16), state, weight)
     assert all(value.isfinite().all() for value in (weight, *state.values()))
+
+
+def test_where_deep_momentum_starts_is_the_same_everywhere():
+    plain = first_layer(11, 13)
+    first_layer.cache_clear()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert torch.equal(first_layer(11, 13), plain)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -43,9 +43,10 @@ def measure_facts(
     model: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """One resident a seed, told fact after fact; all that it was told is asked at each count.
+    """Residents that are told so many facts and asked about 256 of them at most.
 
-    Small counts are measured on several residents, so that each row rests on 64 questions or more.
+    Every count has residents and facts of its own, small counts several: each row of what was told
+    rests on 64 questions or more, one of what was not on 16 for each resident.
     """
     bundle = load_bundle(model)
     for seed in seeds:

@@ -23,12 +23,19 @@ class Finished:
     Args:
         course: the size of the race, a dataclass.
         models: settings by the name that stands under "model" in a key, if there are any.
+        form: of the values; those of another are measured again.
     """
 
     def __init__(
-        self, path: str | Path | None, course: Any, models: Mapping[str, Mapping[str, Any]] = {}
+        self,
+        path: str | Path | None,
+        course: Any,
+        models: Mapping[str, Mapping[str, Any]] = {},
+        form: int = 1,
     ) -> None:
         self._course, self._models = _plain(asdict(course)), _plain(models)
+        if form > 1:
+            self._course["form"] = form
         self.path = None if path is None else Path(path)
         self._found: dict[str, dict[str, Any]] = {}
         if self.path is not None and self.path.is_file():

@@ -85,7 +85,7 @@ def measure_recall(
     model: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """Rows for `results/recall.json`; every number of facts is asked 128 questions a seed."""
+    """Rows for `results/recall.json`; of every number of facts at least 112 are asked a seed."""
     for seed in seeds:
         for phrasing in phrasings:
             yield from _one_seed(facts, seed, phrasing, model, progress)

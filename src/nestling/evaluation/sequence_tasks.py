@@ -142,10 +142,12 @@ def train(
 
 
 @torch.no_grad()
-def accuracy(model: SequenceModel, draw: Draw, course: Course, seed: int) -> float:
-    """Share of the scored tokens that are right."""
+def accuracy(
+    model: SequenceModel, draw: Draw, course: Course, seed: int, of: str = "asked"
+) -> float:
+    """Share of the scored tokens that are right, in the sequences `of` a name."""
     model.eval()
-    ids, targets = draw(course.asked, generator_of("asked", seed))
+    ids, targets = draw(course.asked, generator_of(of, seed))
     scored = targets != IGNORED
     return (model(ids).argmax(-1) == targets)[scored].float().mean().item()
 
@@ -159,14 +161,16 @@ def measure_tasks(
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
-    """One row for each model, seed and what is asked, at the best rate of the first seed.
+    """One row for each model, seed and what is asked.
+
+    The rate is the best of the first seed, on other sequences than those of the row.
 
     Args:
         models: some of `PEERS`.
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course, PEERS)
+    finished = Finished(run_file, course, PEERS, form=2)
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
         asked = tasks[task].asked or {task: tasks[task].draw}
@@ -182,6 +186,9 @@ def measure_tasks(
             return {
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "seconds": round(time.perf_counter() - started, 1),
+                "tried": fmean(
+                    accuracy(model, draw, course, seed, "tried") for draw in asked.values()
+                ),
                 "right": {
                     what: round(accuracy(model, draw, course, seed), 4)
                     for what, draw in asked.items()
@@ -194,12 +201,10 @@ def measure_tasks(
 
     for name in models:
         for task in tasks:
-            tried = {
-                rate: fmean(run(name, task, rate, seeds[0])["right"].values())
-                for rate in course.rates
-            }
+            tried = {rate: run(name, task, rate, seeds[0])["tried"] for rate in course.rates}
             best = max(tried, key=lambda rate: tried[rate])
             for seed in seeds:
                 row = run(name, task, best, seed)
+                del row["tried"]
                 for asked, right in row.pop("right").items():
                     yield {**row, "task": asked, "accuracy": right}

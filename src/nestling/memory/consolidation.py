@@ -179,6 +179,9 @@ class Consolidation:
             for name in self.emptied
             for leaf in self._writer.leaves(name, self.state)
         }
+        # A level that is written while reading, too, has nothing to go on with from before.
+        for leaf in self._writer.leaves(self.into, self.state):
+            leaves[leaf] = torch.zeros_like(self.state[leaf])
         for leaf in self._writer.leaves(self.into, self.state, ("delta",)):
             leaves[leaf] = self._delta[leaf.rpartition(".")[2]].detach().clone()
         return self.state.replace(leaves)

@@ -45,10 +45,10 @@ def adapted_linear(x: Tensor, weight: Tensor, changes: Sequence[Change] = ()) ->
 
 
 def _times(x: Tensor, matrix: Tensor) -> Tensor:
-    """x [B, T, K] times matrices [B, V, K] of each sequence."""
+    """x [B, T, K] times matrices [B, V, K] of each sequence, in the precision of x."""
     if is_shared(matrix):
-        return F.linear(x, matrix[0])
-    return torch.matmul(x, matrix.transpose(-1, -2))
+        return F.linear(x, matrix[0].to(x.dtype))
+    return torch.matmul(x, matrix.to(x.dtype).transpose(-1, -2))
 
 
 class LevelMLP(nn.Module):

@@ -49,6 +49,8 @@ def closed_form(
         changes: what is added to the down projection, this level's own alone.
     """
     (change,) = changes
+    dtype = (change[0] if isinstance(change, tuple) else change).dtype
+    keys, values = keys.to(dtype), values.to(dtype)
     errors = -values
     if level.source == "associative":
         inner = keys if not isinstance(change, tuple) else keys @ change[1].mT

@@ -116,6 +116,8 @@ class MemoryState(Mapping[str, Tensor]):
             IndexError: a row does not exist.
         """
         chosen = torch.as_tensor(rows, device=self.device).reshape(-1)
+        if chosen.dtype == torch.bool:
+            chosen = chosen.nonzero()[:, 0]
         if not chosen.numel():
             raise IndexError("index needs at least one row; a state holds at least one sequence")
         if not -self.batch_size <= int(chosen.min()) <= int(chosen.max()) < (self.batch_size):

@@ -175,9 +175,8 @@ class MemoryWriter(WrittenLevels):
         for part, delta in old.items():
             prefix = f"{scope}.rule.{name}.{part}."
             kept = {leaf: state[prefix + leaf] for leaf in self._rule_leaves[name][part]}
-            new, new_kept = self.rule(name, part).update_one(
-                grads[part], kept, delta, inputs.get(part)
-            )
+            rows = inputs[part].to(delta.dtype) if part in inputs else None
+            new, new_kept = self.rule(name, part).update_one(grads[part], kept, delta, rows)
             leaves[f"{scope}.delta.{name}.{part}"] = _where(due, new, delta)
             for leaf, value in new_kept.items():
                 leaves[prefix + leaf] = _where(due, value, kept[leaf])

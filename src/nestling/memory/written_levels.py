@@ -113,6 +113,11 @@ class WrittenLevels(nn.Module):
         """What is written."""
         return self._memory[0]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of deltas and of all that writes them: half precision would lose small writes."""
+        return torch.promote_types(self.strength.weight.dtype, torch.float32)
+
     def _scope(self, name: str) -> str:
         return "context" if self.memory.level_of[name].reset == "context" else "memory"
 
@@ -136,7 +141,7 @@ class WrittenLevels(nn.Module):
         }
         for name, parts in self._shapes.items():
             for part, shape in parts.items():
-                shapes[f"{self._scope(name)}.delta.{name}.{part}"] = (shape, None)
+                shapes[f"{self._scope(name)}.delta.{name}.{part}"] = (shape, self.dtype)
         if not self.levels:
             return shapes
         shapes["memory.pending.hidden"] = ((self.period, self.hidden_size), None)
@@ -146,10 +151,10 @@ class WrittenLevels(nn.Module):
             scope = self._scope(name)
             for part, shape in self._shapes[name].items():
                 for leaf, meta in self._rule_leaves[name][part].items():
-                    dtype = None if meta.is_floating_point() else meta.dtype
+                    dtype = self.dtype if meta.is_floating_point() else meta.dtype
                     shapes[f"{scope}.rule.{name}.{part}.{leaf}"] = (tuple(meta.shape[1:]), dtype)
                 if self._gathers(name):
-                    shapes[f"{scope}.gradient.{name}.{part}"] = (shape, None)
+                    shapes[f"{scope}.gradient.{name}.{part}"] = (shape, self.dtype)
             if not self._is_fastest(name):
                 shapes[f"{scope}.gathered.{name}"] = ((), torch.int64)
         return shapes
@@ -191,13 +196,13 @@ class WrittenLevels(nn.Module):
         level = self.levels[name]
         whole = self._nested and not self._is_fastest(name)
         scale = 1.0 if whole else 1.0 / self._shapes[name][part][1]
-        learned = self.log_rate[f"{name}_{part}"].exp()
+        learned = self.log_rate[f"{name}_{part}"].to(self.dtype).exp()
         return learned * scale if level.rate > 0 else learned * 0.0
 
     def rule(self, name: str, part: str) -> Rule:
         """The rule of a projection, with its learned rate and options."""
         learned = {
-            option: _from_raw(self.learned[f"{name}_{part}_{option}"], kind)
+            option: _from_raw(self.learned[f"{name}_{part}_{option}"].to(self.dtype), kind)
             for option, kind in self._learned_options(name).items()
         }
         return self.levels[name].make_rule(self.rate(name, part), **learned)

@@ -127,7 +127,8 @@ class SelfModifyingOptions:
         Raises:
             ValueError: for chunk sizes of which none is a multiple of the other.
         """
-        other = self.projection_chunk_size or chunk_size
+        own = self.projection_chunk_size
+        other = chunk_size if own is None else own
         if other < 1 or max(chunk_size, other) % min(chunk_size, other):
             raise ValueError(
                 f"projection_chunk_size is {other} and chunk_size {chunk_size}: "
@@ -267,7 +268,9 @@ class SelfModifyingTitans(nn.Module):
         self.convolution.reset_parameters()
         if len(self.memory_init) == 1:
             for matrix in self.memory_init[0].detach().flatten(0, 1):
-                nn.init.orthogonal_(matrix)
+                # There is no QR in half precision.
+                precise = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
+                matrix.copy_(nn.init.orthogonal_(precise))
         else:
             first, second = self.memory_init
             nn.init.normal_(first)

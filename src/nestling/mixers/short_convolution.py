@@ -42,9 +42,11 @@ class ShortConvolution(nn.Module):
             rows = functional.pad(rows, (0, 0, self.width - 1, 0))
         else:
             rows = torch.cat([tail.to(x.dtype), rows], dim=1)
-        y = rows[:, :tokens] * self.weight[0]
+        weight = self.weight.to(x.dtype)
+        y = rows[:, :tokens] * weight[0]
         for i in range(1, self.width):
-            y = torch.addcmul(y, rows[:, i : i + tokens], self.weight[i])
+            y = torch.addcmul(y, rows[:, i : i + tokens], weight[i])
         if tail is None:
             return y, None
-        return y, slice_rows(rows, lengths, self.width - 1, lengths + self.width - 1)
+        last = slice_rows(rows, lengths, self.width - 1, lengths + self.width - 1)
+        return y, last.to(tail.dtype)

@@ -46,8 +46,21 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, Hope):
-            module.init_weights()
+        """Begin all weights anew but for those that were loaded, which transformers has marked."""
+        loaded = {
+            weight: weight.detach().clone()
+            for weight in self.model.parameters()
+            if getattr(weight, "_is_hf_initialized", False)
+        }
+        # Of a model that is loaded, transformers asks for the modules that lack weights alone.
+        if not (loaded or isinstance(module, Hope)):
+            return
+        self.model.init_weights()
+        with torch.no_grad():
+            for weight, value in loaded.items():
+                weight.copy_(value)
+        for part in self.model.modules() if loaded else ():
+            part._is_hf_initialized = True  # pyright: ignore[reportArgumentType]
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.embedding
@@ -148,16 +161,20 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
 
 
 def causal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean next-token loss: logits [B, T, V], labels [B, T] with -100 for none."""
+    """Mean next-token loss: logits [B, T, V], labels [B, T] with -100 for none; 0 without any."""
     precise = logits[:, :-1].to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(precise.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+    targets = labels[:, 1:].flatten()
+    total = F.cross_entropy(precise.flatten(0, 1), targets, ignore_index=-100, reduction="sum")
+    return total / (targets != -100).sum().clamp(min=1)
 
 
 def _visible_labels(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask is None:
         return input_ids
     visible = attention_mask[:, -input_ids.shape[1] :].bool()
-    return input_ids.masked_fill(~visible, -100)
+    # Nothing is known before the first token that is seen.
+    known = visible & F.pad(visible[:, :-1], (1, 0))
+    return input_ids.masked_fill(~known, -100)
 
 
 AutoConfig.register("hope", HopeConfig, exist_ok=True)

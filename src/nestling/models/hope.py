@@ -67,10 +67,14 @@ class Hope(nn.Module):
         """
         nn.init.normal_(self.embedding.weight, std=self.settings.initializer_range)
         nn.init.normal_(self.head.weight, std=self.settings.initializer_range)
+        for module in self.modules():
+            if isinstance(module, nn.RMSNorm | nn.LayerNorm):
+                module.reset_parameters()
         depth = (2 * self.settings.num_hidden_layers) ** -0.5
         for block in self.layers:
             block.mixer.reset_parameters()
             block.memory.reset_parameters(depth)
+        self.writer.reset_parameters()
         self.tie_weights()
 
     def tie_weights(self) -> None:
@@ -133,7 +137,8 @@ class Hope(nn.Module):
 
         Args:
             input_ids: [B, T].
-            attention_mask: [B, T], 0 for padding on either side: it is never seen.
+            attention_mask: [B, T] or longer (the last T columns count), 0 for padding on either
+                side: it is never seen.
             state: what was read and learned before; without one the model starts fresh.
             learn: True, or [B, T] true where a token is to be learned (for example the user's own
                 words). A token is learned as the continuation of what stands before it.
@@ -144,6 +149,8 @@ class Hope(nn.Module):
         batch, length = input_ids.shape
         if length == 0:
             raise ValueError("input_ids is empty; a model reads at least one token")
+        if attention_mask is not None:
+            _check_mask(attention_mask, batch, length)
         if state is not None:
             self.check_state(state, batch)
         index = None
@@ -194,6 +201,7 @@ class Hope(nn.Module):
     def pair_loss(self, hidden: Tensor, targets: Tensor, deltas: Deltas) -> Tensor:
         """Next-token loss of pairs: hidden [B, P, d], targets [B, P] -> [B, P]."""
         logits = self.head(self.above_mixers(hidden, deltas))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(
             targets.shape
         )
@@ -288,6 +296,15 @@ def _join(turns: Tensor, together: int) -> Tensor:
     missing = -turns.shape[1] % together
     filled = torch.cat([turns, turns.new_zeros(turns.shape[0], missing, *turns.shape[2:])], dim=1)
     return filled.unflatten(1, (-1, together)).flatten(2, 3)
+
+
+def _check_mask(attention_mask: Tensor, batch: int, length: int) -> None:
+    shape = tuple(attention_mask.shape)
+    if len(shape) != 2 or shape[0] != batch or shape[1] < length:
+        raise ValueError(
+            f"attention_mask has the shape {shape}; {batch} sequences of {length} tokens need "
+            f"({batch}, {length}) or more columns, of which the last {length} count"
+        )
 
 
 def _learn_mask(learn: bool | Tensor, input_ids: Tensor) -> Tensor | None:

@@ -105,6 +105,9 @@ class HopeSettings:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is 1 or more, got {getattr(self, name)}")
+        width = self.memory_intermediate_size
+        if width is not None and width < 1:
+            raise ValueError(f"memory_intermediate_size is 1 or more, or None, got {width}")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
                 f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} "
@@ -127,8 +130,8 @@ class HopeSettings:
         periods = [level.period for level in self.levels if level.is_written]
         if any(period % min(periods) for period in periods):
             raise ValueError(f"every period is a multiple of the fastest one, got {periods}")
-        for level in self.levels:
-            if level.period > min(periods, default=0) and level.make_rule(1.0).needs_inputs:
+        for level in (level for level in self.levels if level.is_written):
+            if level.period > min(periods) and level.make_rule(1.0).needs_inputs:
                 raise ValueError(
                     f"level '{level.name}': the rule '{level.rule}' needs the layer's inputs, "
                     f"which are gone when a slower level is written; give it the fastest period, "

@@ -72,13 +72,15 @@ def gradient_memory_scan(
     """
     tokens = keys.shape[1]
     chunks = max(1, -(-tokens // chunk_size))
+    # Less than one chunk is not filled up to it.
+    width = chunk_size if chunks > 1 else max(1, min(chunk_size, tokens))
     dtype = memory.weights[0].dtype
 
     def split(x: Tensor) -> Tensor:
         """[B, T, H, ...] -> chunks of it, [N, B, H, C, ...]."""
         x = mask_rows(x, lengths).to(dtype)
-        x = functional.pad(x, (0, 0) * (x.dim() - 2) + (0, chunks * chunk_size - tokens))
-        return x.unflatten(1, (chunks, chunk_size)).movedim(1, 0).transpose(2, 3)
+        x = functional.pad(x, (0, 0) * (x.dim() - 2) + (0, chunks * width - tokens))
+        return x.unflatten(1, (chunks, width)).movedim(1, 0).transpose(2, 3)
 
     with torch.autocast(keys.device.type, enabled=False):
         theta = split(gates.theta)
@@ -93,6 +95,8 @@ def gradient_memory_scan(
         reads = []
         for chunk, (q, k, v, eta) in enumerate(zip(*parts, theta.unbind(), strict=True)):
             course = courses[chunk]
+            # Nobody fills the last chunk if it has too few tokens for the longest sequence.
+            ends = (chunk + 1) * chunk_size <= tokens
             weights = tuple(x[:, :, 0] for x in state)
             inputs, errors = _gradients(k, v, weights, norm)
             read, new = q, []
@@ -101,8 +105,8 @@ def gradient_memory_scan(
                 read = course.read(read, z, written, old)
                 if place + 1 < len(inputs):
                     read = functional.silu(read)
-                new.append(course.end(z, written, old))
-            if chunk >= partial:
+                new.append(course.end(z, written, old) if ends else old)
+            if ends and chunk >= partial:
                 whole = ((chunk + 1) * chunk_size <= lengths).view(-1, 1, 1, 1, 1)
                 new = [torch.where(whole, x, old) for x, old in zip(new, state, strict=True)]
             state = new

@@ -55,38 +55,40 @@ def linear_memory_scan(
         return values.to(dtype), memory
     if kernels.usable(values):
         return kernels.linear_memory(queries, keys, values, log_alpha, beta, memory)
-    size = min(chunk_size, length)
-    missing = -length % size
+    # Autocast would round what is remembered to half precision.
+    with torch.autocast(keys.device.type, enabled=False):
+        size = min(chunk_size, length)
+        missing = -length % size
 
-    def chunks(x: Tensor) -> Tensor:
-        """[B, T, H, ...] -> [N, B, H, C, ...]."""
-        x = functional.pad(x.to(dtype), (0, 0) * (x.dim() - 2) + (0, missing))
-        return x.unflatten(1, (-1, size)).movedim(1, 0).transpose(2, 3)
+        def chunks(x: Tensor) -> Tensor:
+            """[B, T, H, ...] -> [N, B, H, C, ...]."""
+            x = functional.pad(x.to(dtype), (0, 0) * (x.dim() - 2) + (0, missing))
+            return x.unflatten(1, (-1, size)).movedim(1, 0).transpose(2, 3)
 
-    q, k, v, log_alpha = (chunks(x) for x in (queries, keys, values, log_alpha))
-    log_gamma = log_alpha.cumsum(-1)
-    gamma = log_gamma.exp()[..., None]
-    left = decay(log_gamma, log_gamma)
-    if beta is None:
-        written, seen = v, None
-    else:
-        strength = chunks(beta)[..., None]
-        overlap = (strength * (k @ k.mT) * left).tril(-1)
-        target = strength * torch.cat([v, gamma * k], -1)
-        solved = torch.linalg.solve_triangular(overlap, target, upper=False, unitriangular=True)
-        # What is written into an empty memory, and what less for each thing it already holds.
-        written, seen = solved.split([v.shape[-1], width], -1)
-    attention = (q @ k.mT) * left
-    asked = gamma * q
-    kept = (log_gamma[..., -1:] - log_gamma).exp()[..., None] * k
-    fade = log_gamma[..., -1, None, None].exp()
-    reads = []
-    for n in range(len(q)):
-        rows = written[n] if seen is None else written[n] - seen[n] @ memory.mT
-        reads.append(asked[n] @ memory.mT + attention[n] @ rows)
-        memory = fade[n] * memory + rows.mT @ kept[n]
-    y = torch.stack(reads, 1).transpose(2, 3).flatten(1, 2)[:, :length]
-    return y, memory
+        q, k, v, log_alpha = (chunks(x) for x in (queries, keys, values, log_alpha))
+        log_gamma = log_alpha.cumsum(-1)
+        gamma = log_gamma.exp()[..., None]
+        left = decay(log_gamma, log_gamma)
+        if beta is None:
+            written, seen = v, None
+        else:
+            strength = chunks(beta)[..., None]
+            overlap = (strength * (k @ k.mT) * left).tril(-1)
+            target = strength * torch.cat([v, gamma * k], -1)
+            solved = torch.linalg.solve_triangular(overlap, target, upper=False, unitriangular=True)
+            # What is written into an empty memory, and what less for each thing it already holds.
+            written, seen = solved.split([v.shape[-1], width], -1)
+        attention = (q @ k.mT) * left
+        asked = gamma * q
+        kept = (log_gamma[..., -1:] - log_gamma).exp()[..., None] * k
+        fade = log_gamma[..., -1, None, None].exp()
+        reads = []
+        for n in range(len(q)):
+            rows = written[n] if seen is None else written[n] - seen[n] @ memory.mT
+            reads.append(asked[n] @ memory.mT + attention[n] @ rows)
+            memory = fade[n] * memory + rows.mT @ kept[n]
+        y = torch.stack(reads, 1).transpose(2, 3).flatten(1, 2)[:, :length]
+        return y, memory
 
 
 def linear_memory_loop(

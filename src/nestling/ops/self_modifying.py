@@ -91,12 +91,15 @@ def self_modifying_scan(
     batch, tokens = inputs.shape[:2]
     step, chunk = min(scheme.chunk_sizes), max(scheme.chunk_sizes)
     steps = max(1, -(-tokens // step))
+    # Less than one step is not filled up to it.
+    width = step if steps > 1 else max(1, min(step, tokens))
+    ends = tokens == steps * step and tokens % chunk == 0
     dtype = torch.promote_types(initial[0].dtype, torch.float32)
 
     def split(x: Tensor) -> tuple[Tensor, ...]:
         """[B, T, H, K] -> steps of [B, H, C, K]."""
-        x = functional.pad(mask_rows(x, lengths).to(dtype), (0, 0, 0, 0, 0, steps * step - tokens))
-        return x.unflatten(1, (steps, step)).permute(1, 0, 3, 2, 4).contiguous().unbind()
+        x = functional.pad(mask_rows(x, lengths).to(dtype), (0, 0, 0, 0, 0, steps * width - tokens))
+        return x.unflatten(1, (steps, width)).permute(1, 0, 3, 2, 4).contiguous().unbind()
 
     # Autocast would round the state to half precision at every chunk.
     with torch.autocast(inputs.device.type, enabled=False):
@@ -121,7 +124,7 @@ def self_modifying_scan(
             tokens_of_step = read_tokens(u, c, q, snapshot, gates, scheme.eta_max)
             passage = kind(tokens_of_step, snapshot, now, scheme)
             reads.append(passage.read(anchor))
-            if state is None and place + 1 == steps:
+            if place + 1 == steps and (state is None or not ends):
                 break
             now = _write(passage.end(), now, written)
             # Padding stands behind a sequence's last token, so only an unfinished chunk holds any,

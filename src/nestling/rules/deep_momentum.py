@@ -129,4 +129,4 @@ def first_layer(hidden: int, width: int) -> Tensor:
     It is no part of the state, so that a state of zeros is a fresh one.
     """
     generator = torch.Generator().manual_seed(hidden * 1_000_003 + width)
-    return torch.randn(hidden, width, generator=generator)
+    return torch.randn(hidden, width, generator=generator, dtype=torch.float32, device="cpu")

@@ -29,6 +29,7 @@ from nestling.models.hope import Deltas, Hope
 from nestling.training.options import ToldFactsOptions
 from nestling.training.told_facts import Fact, FactSource
 from nestling.training.told_facts.sentences import SentenceFact
+from nestling.training.told_facts.splits import split_of
 
 UPDATED_SHARE = 0.1
 ABSENT_SHARE = 0.25
@@ -78,8 +79,9 @@ class ToldFactsTask:
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """The words of the vocabulary."""
-        return tuple(self.dialogue.whole_words().values())
+        """The words of the vocabulary that may be values of training."""
+        words = self.dialogue.whole_words().values()
+        return tuple(word for word in words if split_of(word) == "train")
 
     def state_dict(self) -> dict[str, Any]:
         return {"stage": self.stage, "recall": self.recall}

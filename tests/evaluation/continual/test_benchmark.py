@@ -226,6 +226,17 @@ def test_the_base_may_have_more_of_the_room():
         assert learner.kept.room < Kept(stream, ROOM, 0).room
 
 
+def test_replay_rehearses_all_of_its_room():
+    stream = make_stream("text")
+    learner = METHODS["replay"].make(
+        COURSE.model(VOCABULARY, 0), stream, seed=0, **METHODS["replay"].settings[0]
+    )
+    assert len(learner.kept.check) == 0
+    small = Kept(stream, room=75, seed=0, checks=0.0)
+    assert len(small.base) == 2 and len(small.check) == 0
+    assert learner.kept.nbytes == 2 * learner.kept.all().ids.numel()
+
+
 def test_one_model_of_the_beginning_serves_all_streams(tmp_path):
     run_file, lines = tmp_path / "runs.jsonl", []
     text, some = make_stream("text"), make_stream("classes")

@@ -28,3 +28,9 @@ def test_a_life_is_told_by_the_lot():
         Course(turns=30, lot=20, first=6, pool=6)
     with pytest.raises(ValueError, match="at most together"):
         Course(turns=20, lot=20, sleeps=20, looks=20, first=15, pool=6)
+
+
+def test_a_memory_that_has_lived_on_is_not_taken_for_what_it_was(tmp_path):
+    list(measure_long_life(course=SHORT, home=tmp_path / "home"))
+    with pytest.raises(ValueError, match="is not in the file of finished looks"):
+        list(measure_long_life(course=SHORT, home=tmp_path / "home"))

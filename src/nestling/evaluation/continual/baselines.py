@@ -36,7 +36,7 @@ class Replay(FineTuning):
         base_room: float = BASE_ROOM,
     ) -> None:
         super().__init__(model, stream, rate, seed)
-        self.kept = Kept(stream, ROOM, seed, base_room)
+        self.kept = Kept(stream, ROOM, seed, base_room, checks=0.0)
         self.generator = torch.Generator().manual_seed(seed)
 
     @property

@@ -102,7 +102,7 @@ def measure_continual(
         data: folder of the datasets.
         streams: some of `STREAMS`.
         models: some of `METHODS`. Of several settings the best is taken, by the average on the
-            first half of a stream of another seed.
+            first half of a stream of another seed, two tasks at least.
         run_file: of finished runs; a later start goes on from it. Models of the beginning are kept
             beside it.
     """
@@ -126,7 +126,9 @@ def measure_continual(
             learner = METHODS[method].make(model, whole, seed=seed, **setting)
             tasks = len(whole.tasks)
             report = partial(_report, progress, f"{stream}  {method}  seed {seed}")
-            return live(learner, whole, course, (tasks + 1) // 2 if trial else tasks, seed, report)
+            # Of one task alone nothing could be forgotten.
+            lived = max(2, (tasks + 1) // 2) if trial else tasks
+            return live(learner, whole, course, lived, seed, report)
 
         key = {"stream": stream, "method": method, **setting, "seed": seed, "trial": trial}
         row = finished(key, measured)

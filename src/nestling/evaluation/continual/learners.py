@@ -8,6 +8,7 @@ task ends are told by `end_task`, which does nothing in all others.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Sequence
 from typing import Protocol
@@ -50,21 +51,30 @@ class Learner(Protocol):
 class Kept:
     """Passages of before, in a room of so many tokens (reservoir sampling).
 
-    Some of the room is for passages of the base, half of them to be rehearsed and half to tell
+    Some of the room is for passages of the base, some of them to be rehearsed and some to tell
     whether a night did harm; the rest is for as many passages as there is room for the longest
     ones, and of all that came each stays with the same probability.
 
     Args:
         room: in tokens.
         base_room: share of it that is for the base.
+        checks: share of that which is never rehearsed.
     """
 
-    def __init__(self, stream: Stream, room: int, seed: int, base_room: float = BASE_ROOM) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        room: int,
+        seed: int,
+        base_room: float = BASE_ROOM,
+        checks: float = 0.5,
+    ) -> None:
         longest = max(task.train.ids.shape[1] for task in stream.tasks)
         for_base = int(room * base_room)
         self.rng, self.room = random.Random(f"kept {seed}"), (room - for_base) // longest
         count = for_base // stream.base.ids.shape[1]
-        self.base, self.check = stream.base[: count // 2], stream.base[count // 2 : count]
+        rehearsed = count - math.ceil(checks * count)
+        self.base, self.check = stream.base[:rehearsed], stream.base[rehearsed:count]
         self.rows: list[Passages] = []
         self.times: list[int] = []
         self.base_times = torch.zeros(len(self.base), dtype=torch.int64)

@@ -70,6 +70,9 @@ def measure_long_life(
         home: where the memory lives; one that is there goes on from where it is. None for a place
             that is gone afterwards.
         run_file: of finished looks, of a memory that goes on.
+
+    Raises:
+        ValueError: the memory is there and has lived beyond a look that is not in the file.
     """
     course = course or Course()
     finished = Finished(run_file, course)
@@ -125,6 +128,11 @@ def _live(resident: Resident, life: _Life, until: int, progress: Progress) -> No
     """Go on to a turn, from wherever the journal stands."""
     entries = resident.entries()
     turns = sum(entry.role == "user" for entry in entries)
+    if turns > until:
+        raise ValueError(
+            f"the memory in {resident.path} is at turn {turns:,} already, and what it was at turn "
+            f"{until:,} is not in the file of finished looks; name that file, or another home"
+        )
     slept = bool(entries) and entries[-1].role == "sleep"
     while turns <= until:
         if turns and turns % life.course.sleeps == 0 and not slept:

@@ -38,7 +38,10 @@ METHODS: dict[str, Method[Learner]] = {
     **{f"hope, levels {n}, sleep": _hope(n, sleeps=True) for n in (2, 3, 4)},
     "replay": Method(Replay, _RATES),
     "replay, half its room for the base": Method(Replay, ({"rate": RATE, "base_room": 0.5},)),
-    "ewc": Method(ElasticWeights, tuple({"rate": RATE, "anchor": a} for a in (1e2, 1e4))),
+    "ewc": Method(
+        ElasticWeights,
+        tuple({**rate, "anchor": anchor} for rate in _RATES for anchor in (1e2, 1e4)),
+    ),
     "lora per task": Method(LoRAPerTask, tuple({"rate": rate} for rate in (1e-3, 5e-3))),
     "in context": Method(InContext),
     "retrieval (bm25)": Method(Retrieval),

@@ -17,6 +17,27 @@ from nestling.training.told_facts.templates import (
 
 Template = TypeVar("Template", TellingTemplate, QuestionTemplate)
 
+# Never said in training. Of these relations, open ones say all else that is held out.
+HELD_OUT = {
+    "birthday": Phrasings(
+        tell=(
+            "{subj} {blow|blows} out the candles on {v}",
+            "{poss} passport gives the date of birth {v}",
+        )
+    ),
+    "hobby": Phrasings(
+        ask=(
+            ("what {do|does} {subj} fill the weekends with", "what fills {poss} weekends"),
+            "the pastime {subj} {enjoy|enjoys} most",
+        )
+    ),
+    "job": Phrasings(
+        ask=(
+            ("what {am|is} {subj} employed as", "what {subj} {am|is} employed as"),
+            ("how {do|does} {subj} earn a wage", "how {subj} {earn|earns} a wage"),
+        )
+    ),
+}
 ATTRIBUTE_UPDATES = (
     "{poss} L is now {v}",
     "{poss} new L is {v}",
@@ -106,25 +127,35 @@ def relation(
         )
         for item in dict.fromkeys(ask)
     ]
-    further = FURTHER.get(label, Phrasings())
+    further, held_out = (table.get(label, Phrasings()) for table in (FURTHER, HELD_OUT))
+    further_tellings, further_updates, never = (
+        [telling_template(text) for text in texts]
+        for texts in (further.tell, further.update, held_out.tell)
+    )
+    further_questions, never_asked = (
+        [question_template(ask) for ask in asks] for asks in (further.ask, held_out.ask)
+    )
     return Relation(
         label,
         kind,
         only_me,
-        divide(f"{label} telling", tellings, [telling_template(text) for text in further.tell]),
-        divide(f"{label} update", updates, [telling_template(text) for text in further.update]),
-        divide(f"{label} question", questions, [question_template(ask) for ask in further.ask]),
+        divide(f"{label} telling", tellings, further_tellings, never),
+        divide(f"{label} update", updates, further_updates),
+        divide(f"{label} question", questions, further_questions, never_asked),
     )
 
 
 def divide(
-    scope: str, templates: Sequence[Template], further: Sequence[Template]
+    scope: str,
+    templates: Sequence[Template],
+    further: Sequence[Template],
+    held_out: Sequence[Template] = (),
 ) -> dict[str, tuple[Template, ...]]:
-    """Both splits of `templates`, and the `further` ones that are not among them."""
+    """Both splits of `templates`, more that are `held_out`, and the `further` ones that are new."""
     splits = partition(scope, templates, [template.text for template in templates])
     known = {template.text for template in templates}
     new = tuple(template for template in further if template.text not in known)
-    return {**splits, "further": new}
+    return {**splits, "held_out": (*splits["held_out"], *held_out), "further": new}
 
 
 NAMED_TELLINGS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from nestling.training.told_facts import frames
@@ -253,7 +253,7 @@ class FactSource:
         template = self._pick(self._known(says.tellings))
         telling = Telling(self._framed(template, fact, "", None), (fact,))
         if self._open_facts and own_of(fact) and self._rng.random() < _NAMED_CHANCE:
-            return introduced(self._rng, telling, first_name(self._rng))
+            return introduced(self._rng, telling, self._first_name())
         return telling
 
     def update(self, fact: Fact, old: str | None = None) -> Telling:
@@ -320,6 +320,9 @@ class FactSource:
         """A subject other than the speaker: kin or a first name."""
         if self._rng.random() < _KIN_CHANCE:
             return self._rng.choice(self._kin)
+        return self._first_name()
+
+    def _first_name(self) -> str:
         while True:
             name = first_name(self._rng)
             if split_of(name) == self._values:
@@ -329,9 +332,7 @@ class FactSource:
         kin = min(round(count * self._rng.uniform(0.2, 0.6)), len(self._kin))
         chosen = dict.fromkeys(self._rng.sample(self._kin, kin))
         while len(chosen) < count:
-            name = first_name(self._rng)
-            if split_of(name) == self._values:
-                chosen[name] = None
+            chosen[self._first_name()] = None
         return list(chosen)
 
     def _value_for(self, subject: str, relation: str) -> str:
@@ -357,8 +358,14 @@ class FactSource:
         return forms.fill(rng, fact.subject, value, old, casual, slips, label, change=change)
 
     def _known(self, table: Mapping[str, tuple[T, ...]]) -> tuple[T, ...]:
-        """What this source may say out of a table by split."""
+        """What this source may say out of a table by split.
+
+        What is held out of a relation, but said of an open one in training, is not held out.
+        """
         texts = table[self._phrasings]
+        if self._phrasings == "held_out" and texts is not table["train"]:
+            told = texts_told()
+            texts = tuple(text for text in texts if getattr(text, "text", text) not in told)
         return texts + table.get("further", ()) if self._further else texts
 
     def _frame(self, table: dict[str, tuple[str, ...]]) -> str:
@@ -456,6 +463,18 @@ class FactSource:
 
 def _phrasings(fact: Fact) -> Relation | Family:
     return fact.family if isinstance(fact, OpenFact) else _relation(fact.relation)
+
+
+@cache
+def texts_told() -> frozenset[str]:
+    """Every template of the open relations and of sentences; all of them are for training."""
+    tables = [
+        table
+        for family in families()
+        for table in (family.tellings, family.updates, family.questions)
+    ]
+    tables += [sentence.tellings for sentence in all_sentences()]
+    return frozenset(template.text for table in tables for template in table["train"])
 
 
 def _relation(label: str) -> Relation:
