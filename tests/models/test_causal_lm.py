@@ -11,8 +11,7 @@ from nestling.rules import RULES
 MIXERS = ["attention", "self_modifying"]
 
 
-@pytest.fixture(params=MIXERS)
-def model(request):
+def make(mixer, level):
     torch.manual_seed(0)
     config = HopeConfig(
         vocab_size=40,
@@ -20,13 +19,18 @@ def model(request):
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
-        mixer=request.param,
+        mixer=mixer,
         chunk_size=4,
-        levels=[Level(period=4, rate=2.0)],
+        levels=[level],
         pad_token_id=0,
         eos_token_id=1,
     )
-    return HopeForCausalLM(config).double().eval()
+    return HopeForCausalLM(config)
+
+
+@pytest.fixture(params=MIXERS)
+def model(request):
+    return make(request.param, Level(period=4, rate=2.0)).double().eval()
 
 
 def tokens(batch=2, length=7):
@@ -190,17 +194,7 @@ def test_weights_that_a_checkpoint_lacks_begin_as_they_should(model, tmp_path):
 @pytest.mark.parametrize("rule", sorted(RULES))
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_half_precision_learns_and_its_memory_is_kept_precise(mixer, rule):
-    config = HopeConfig(
-        vocab_size=40,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        mixer=mixer,
-        levels=[Level("fast", period=4, rate=0.1, rule=rule)],
-    )
-    torch.manual_seed(0)
-    model = HopeForCausalLM(config)
+    model = make(mixer, Level("fast", period=4, rate=0.1, rule=rule))
     whole = model(tokens(), learn=True)
     half = model.to(torch.bfloat16)(tokens(), learn=True)
     for name, leaf in half.state.items():

@@ -2,8 +2,9 @@
 
 They stand in `everyday.toml`: facts as people would tell them, each with a question in words of its
 own and every answer that a fair judge would accept; small talk that is nothing to learn; and
-questions about what was never told. Nothing of it was trained on, and no single turn of it was looked
-at to mend training; which of two sets of weights is shipped is judged by the whole of it, among others.
+questions about what was never told. Nothing of it was trained on, and no single turn of it was
+looked at to mend training; which of two sets of weights is shipped is judged by the whole of it,
+among others.
 
 - `told`: a memory is told a number of facts, one turn each, and asked about all of them;
 - `small_talk`: `refused` is the share of turns that left no note;
