@@ -23,7 +23,7 @@ def test_blocks_equal_a_dense_mask(length, persistent, monkeypatch):
         y, _ = attention(x, None, lengths)
         return [y, *torch.autograd.grad(y.square().sum(), parameters)]
 
-    def dense(q, k, v):
+    def dense(q, k, v, *before):
         column = torch.arange(length)
         distance = column[:, None] - column
         return attention._attend(q, k, v, (distance >= 0) & (distance < WINDOW))
@@ -32,3 +32,41 @@ def test_blocks_equal_a_dense_mask(length, persistent, monkeypatch):
     monkeypatch.setattr(attention, "_attend_in_blocks", dense)
     for ours, theirs in zip(in_blocks, values_and_gradients(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("persistent", [0, 3])
+@pytest.mark.parametrize("length", [11, 15, 23])
+def test_blocks_behind_a_state_equal_one_token_after_the_other(length, persistent):
+    torch.manual_seed(0)
+    attention = Attention(16, 2, window=WINDOW, persistent=persistent).double()
+    # Nothing remembered, less than a window and more; tokens that end at different places.
+    x = torch.randn(3, 7 + length, 16, dtype=torch.float64, requires_grad=True)
+    before, lengths = torch.tensor([0, 3, 7]), torch.tensor([length, length - 4, 2])
+    fresh = {
+        name: torch.zeros(3, *shape, dtype=dtype or torch.float64)
+        for name, (shape, dtype) in attention.state_shapes().items()
+    }
+    _, state = attention(x[:, :7], fresh, before)
+    assert state is not None
+
+    def run(widths):
+        y, now, place = [], state, 7
+        for width in widths:
+            left = (lengths - (place - 7)).clamp(0, width)
+            out, now = attention(x[:, place : place + width], now, left)
+            y.append(out)
+            place += width
+        y = torch.cat(y, 1)
+        seen = torch.arange(length) < lengths[:, None]
+        return y[seen], now
+
+    at_once, last = run([length])
+    one_by_one, last_too = run([1] * length)
+    torch.testing.assert_close(at_once, one_by_one, rtol=1e-9, atol=1e-9)
+    for name, leaf in last.items():
+        torch.testing.assert_close(leaf, last_too[name], rtol=1e-9, atol=1e-9)
+    slopes = [
+        torch.autograd.grad(y.square().sum(), x, retain_graph=True)[0]
+        for y in (at_once, one_by_one)
+    ]
+    torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-9)

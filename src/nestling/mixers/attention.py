@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nestling.ops.packing import append_rows, slice_rows
+from nestling.ops.packing import append_rows, slice_rows, take_rows
 
 State = dict[str, Tensor]
 
@@ -85,7 +85,8 @@ class Attention(nn.Module):
             position = column.expand(batch, -1)
             q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
             if length > 2 * self.window:
-                y = self._attend_in_blocks(q, k, v)
+                held, nothing = torch.zeros_like(lengths), k[:, :0]
+                y = self._attend_in_blocks(q, k, v, nothing, nothing, held)
                 return self.out(y.reshape(batch, length, width)), None
             mask = None
             if length > self.window or self.persistent is not None:
@@ -100,11 +101,15 @@ class Attention(nn.Module):
         remembered = int(held.max())
         keys, total = append_rows(state["keys"][:, :remembered], held, k, lengths)
         values, _ = append_rows(state["values"][:, :remembered], held, v, lengths)
-        # Padding asks from the last valid row, so that no query is left without a key.
-        place = torch.minimum(held[:, None] + column, (total - 1).clamp(min=0)[:, None])
-        distance = place[..., None] - torch.arange(keys.shape[1], device=x.device)
-        mask = (distance >= 0) & (distance < self.window)
-        y = self._attend(q, keys, values, mask[:, None])
+        if length > 2 * self.window:
+            before = (state[leaf][:, :remembered] for leaf in ("keys", "values"))
+            y = self._attend_in_blocks(q, k, v, *before, held)
+        else:
+            # Padding asks from the last valid row, so that no query is left without a key.
+            place = torch.minimum(held[:, None] + column, (total - 1).clamp(min=0)[:, None])
+            distance = place[..., None] - torch.arange(keys.shape[1], device=x.device)
+            mask = (distance >= 0) & (distance < self.window)
+            y = self._attend(q, keys, values, mask[:, None])
         first = (total - self.window).clamp(min=0)
         new = {
             "keys": slice_rows(keys, first, self.window, total),
@@ -113,8 +118,19 @@ class Attention(nn.Module):
         }
         return self.out(y.reshape(batch, length, width)), new
 
-    def _attend_in_blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Blocks of W queries, each with the keys of its own and the previous block: O(T W)."""
+    def _attend_in_blocks(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        keys_before: Tensor,
+        values_before: Tensor,
+        held: Tensor,
+    ) -> Tensor:
+        """Blocks of W queries, each with the keys of its own and the previous block: O(T W).
+
+        Before the first block stand remembered rows [B, R, H, K], of which `held` [B] count.
+        """
         batch, length = q.shape[:2]
         size = self.window
         blocks = -(-length // size)
@@ -122,17 +138,19 @@ class Attention(nn.Module):
             F.pad(z, (0, 0, 0, 0, 0, blocks * size - length)).unflatten(1, (blocks, size))
             for z in (q, k, v)
         )
-        # The block before the first one holds zeros, which the mask hides.
-        k, v = (
-            torch.cat([F.pad(z[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)), z], dim=2).flatten(0, 1)
-            for z in (k, v)
-        )
         column = torch.arange(2 * size, device=q.device)
+        # The last remembered row stands right before the first token.
+        k, v = (
+            torch.cat([torch.cat([_right_aligned(old, held, size)[:, None], z[:, :-1]], 1), z], 2)
+            for z, old in ((k, keys_before), (v, values_before))
+        )
         distance = column[size:, None] - column
-        mask = ((distance >= 0) & (distance < size)).repeat(blocks, 1, 1)
-        mask[0, :, :size] = False
-        y = self._attend(q.flatten(0, 1), k, v, mask.repeat(batch, 1, 1)[:, None])
-        return y.unflatten(0, (batch, blocks)).flatten(1, 2)[:, :length]
+        mask = (distance >= 0) & (distance < size)
+        there = column >= size - held[:, None]
+        first = self._attend(q[:, 0], k[:, 0], v[:, 0], (mask & there[:, None])[:, None])
+        rest = self._attend(*(z[:, 1:].flatten(0, 1) for z in (q, k, v)), mask)
+        y = torch.cat([first[:, None], rest.unflatten(0, (batch, blocks - 1))], 1)
+        return y.flatten(1, 2)[:, :length]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if self.persistent is not None and mask is not None:
@@ -146,3 +164,10 @@ class Attention(nn.Module):
         with sdpa_kernel(backend):
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return y.transpose(1, 2)
+
+
+def _right_aligned(rows: Tensor, held: Tensor, size: int) -> Tensor:
+    """The first `held` [B] of rows [B, R, ...] at the end of `size` ones [B, size, ...]."""
+    column = torch.arange(size, device=rows.device) - (size - held[:, None])
+    rows = F.pad(rows, (0, 0) * (rows.dim() - 2) + (0, size - rows.shape[1]))
+    return take_rows(rows, column.clamp(min=0))
