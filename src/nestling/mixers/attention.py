@@ -102,8 +102,8 @@ class Attention(nn.Module):
         keys, total = append_rows(state["keys"][:, :remembered], held, k, lengths)
         values, _ = append_rows(state["values"][:, :remembered], held, v, lengths)
         if length > 2 * self.window:
-            before = (state[leaf][:, :remembered] for leaf in ("keys", "values"))
-            y = self._attend_in_blocks(q, k, v, *before, held)
+            old_keys, old_values = (state[leaf][:, :remembered] for leaf in ("keys", "values"))
+            y = self._attend_in_blocks(q, k, v, old_keys, old_values, held)
         else:
             # Padding asks from the last valid row, so that no query is left without a key.
             place = torch.minimum(held[:, None] + column, (total - 1).clamp(min=0)[:, None])
@@ -148,7 +148,8 @@ class Attention(nn.Module):
         mask = (distance >= 0) & (distance < size)
         there = column >= size - held[:, None]
         first = self._attend(q[:, 0], k[:, 0], v[:, 0], (mask & there[:, None])[:, None])
-        rest = self._attend(*(z[:, 1:].flatten(0, 1) for z in (q, k, v)), mask)
+        q, k, v = (z[:, 1:].flatten(0, 1) for z in (q, k, v))
+        rest = self._attend(q, k, v, mask)
         y = torch.cat([first[:, None], rest.unflatten(0, (batch, blocks - 1))], 1)
         return y.flatten(1, 2)[:, :length]
 
