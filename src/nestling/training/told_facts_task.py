@@ -162,7 +162,7 @@ class ToldFactsTask:
         numbers = {"restating": restating.item(), "restated": restated}
         if step % self.options.remember_every:
             return restating, numbers
-        if rng.random() < chosen.known_only:
+        if chosen.known_only and rng.random() < chosen.known_only:
             source = FactSource(rng, odd_values=chosen.odd_values, further=chosen.further)
         remembering, more = self.remembering(model, precision, source, rng)
         return restating + remembering, numbers | more

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
+
+from nestling.models.dialogue import owner_of
 
 
 def key_of(subject: str, relation: str) -> str:
@@ -27,6 +30,10 @@ class Fact:
     def notes(self) -> tuple[Fact, ...]:
         """What is noted of it: the fact itself."""
         return (self,)
+
+    def of(self, name: str) -> Self:
+        """The same fact of somebody by name: "my sister's city" as "Ana's city"."""
+        return replace(self, subject=name, relation=owner_of(self.key)[1])
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,7 @@ class SentenceFact(Fact):
     def of(self, name: str) -> SentenceFact:
         """The same facts of somebody by name: "my dog's age" as "Rex's age"."""
         further = tuple((owner_of(fact.key)[1], fact.value) for fact in self.notes[1:])
-        relation = owner_of(self.key)[1]
-        return replace(self, subject=name, relation=relation, further=further)
+        return replace(super().of(name), further=further)
 
 
 def sentence_of(values: Mapping[str, Any]) -> Sentence:

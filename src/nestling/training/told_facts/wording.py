@@ -5,12 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from nestling.models.dialogue import owner_of
 from nestling.training.told_facts.facts import Fact, Telling
 from nestling.training.told_facts.open_families import OpenFact
-from nestling.training.told_facts.sentences import SentenceFact
 from nestling.training.told_facts.templates import plural
 
 _PLURAL_CHANCE = 0.1
@@ -53,9 +51,7 @@ def introduced(rng: random.Random, telling: Telling, name: str) -> Telling:
     called = f", {name}," if comma else f" {name}"
     text = telling.text[:end] + called + telling.text[end:]
     who = Fact("me", own[0], name)
-    if isinstance(fact, SentenceFact):
-        return Telling(text, (who, fact.of(name)))
-    return Telling(text, (who, replace(fact, subject=name, relation=own[1])))
+    return Telling(text, (who, fact.of(name)))
 
 
 def with_article(rng: random.Random, fact: OpenFact) -> str:
