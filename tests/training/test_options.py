@@ -54,3 +54,9 @@ def test_loop_options_are_checked(values):
 def test_stages_are_checked():
     with pytest.raises(ValueError, match="stages are numbers"):
         ToldFactsOptions(stages=())
+
+
+@pytest.mark.parametrize("name", ["slips", "open_facts", "known_only", "odd_words"])
+def test_shares_are_checked(name):
+    with pytest.raises(ValueError, match=f"{name} is a share between 0 and 1, got 1.5"):
+        ToldFactsOptions(**{name: 1.5})

@@ -66,6 +66,9 @@ class LoopOptions:
             )
 
 
+_SHARES = ("slips", "odd_values", "open_facts", "sentences", "known_only", "odd_words")
+
+
 @dataclass(frozen=True)
 class ToldFactsOptions:
     """The told-facts curriculum.
@@ -108,6 +111,9 @@ class ToldFactsOptions:
         object.__setattr__(self, "stages", tuple(self.stages))
         if not self.stages or min(self.stages) < 1:
             raise ValueError(f"stages are numbers of facts, 1 or more, got {self.stages}")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share between 0 and 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ ABSENT_SHARE = 0.25
 REFUSAL_WEIGHT = 0.5
 # Turns of like length are read together: half of a common rectangle would be padding.
 TOGETHER = 16
+# Turns that tell one fact, and up to where the next ones tell several.
+_ONE_FACT, _SEVERAL_FACTS = 0.22, 0.48
 
 
 @dataclass(frozen=True)
@@ -287,18 +289,19 @@ def as_said(key: str, text: str) -> str:
 
 def draw_turns(source: FactSource, rng: random.Random):
     """Endless turns (text, restatement): one to three facts told, changes, questions, talk."""
+    in_a_sentence = _ONE_FACT + (_SEVERAL_FACTS - _ONE_FACT) * source.sentences
     while True:
         facts = source.facts(24)
         place = 0
         while place < len(facts):
             kind = rng.random()
             fact = facts[place]
-            if kind < 0.22:
+            if kind < _ONE_FACT:
                 telling = source.telling([fact])
                 place += 1
-            elif kind < 0.22 + 0.26 * source.sentences:
+            elif kind < in_a_sentence:
                 telling = source.telling([source.sentence_fact()])
-            elif kind < 0.48:
+            elif kind < _SEVERAL_FACTS:
                 size = rng.choice((2, 2, 3))
                 telling = source.telling(facts[place : place + size])
                 place += size
