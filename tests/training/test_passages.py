@@ -2,7 +2,15 @@
 
 import torch
 
-from nestling.training.passages import IGNORED, joined, losses_of, mean_loss, passages_of
+from nestling.training.passages import (
+    IGNORED,
+    TOGETHER,
+    asked_logits,
+    joined,
+    losses_of,
+    mean_loss,
+    passages_of,
+)
 
 ROWS = [([5, 6, 7, 8], 1), ([9, 10, 11], 2), ([3, 4, 5, 6, 7, 8], 5)]
 
@@ -33,6 +41,18 @@ def test_losses_are_those_of_every_passage_alone(tiny_hope):
     alone = torch.cat([losses_of(tiny_hope, passages[row : row + 1]) for row in range(3)])
     torch.testing.assert_close(together, alone)
     torch.testing.assert_close(mean_loss(tiny_hope, passages), together.mean())
+
+
+def test_losses_come_back_in_the_order_of_the_passages(tiny_hope):
+    rows = [([3 + i % 5, *range(4, 5 + (7 * i) % 11)], 1) for i in range(2 * TOGETHER + 3)]
+    alone = torch.cat([losses_of(tiny_hope, passages_of([row])) for row in rows])
+    torch.testing.assert_close(losses_of(tiny_hope, passages_of(rows)), alone)
+
+
+def test_what_is_predicted_where_it_is_asked_is_what_a_reading_says(tiny_hope):
+    passages = passages_of(ROWS)
+    read = tiny_hope(passages.ids).logits[passages.asked]
+    torch.testing.assert_close(asked_logits(tiny_hope, passages), read)
 
 
 def test_behind_a_context_the_same_is_asked(tiny_hope):

@@ -21,7 +21,14 @@ from torch import Tensor
 
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
-from nestling.training.passages import Passages, losses_of, mean_loss
+from nestling.training.passages import (
+    TOGETHER,
+    Passages,
+    asked_logits,
+    losses_of,
+    mean_loss,
+    mean_of_each,
+)
 from nestling.training.steps import take_step
 
 # Passages of the day whose loss is told.
@@ -132,7 +139,11 @@ def dream(
     Each begins with the first tokens of one of the passages.
     """
     begun = passages.ids[torch.randint(len(passages), (count,), generator=generator), :_BEGUN]
-    reading, ids = model(begun, state=model.new_state(count)), [begun]
+    return torch.cat([_gone_on(model, some, length, generator) for some in begun.split(TOGETHER)])
+
+
+def _gone_on(model: Hope, begun: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    reading, ids = model(begun, state=model.new_state(len(begun))), [begun]
     for _ in range(length - begun.shape[1]):
         likely = reading.logits[:, -1].softmax(-1)
         ids.append(torch.multinomial(likely, 1, generator=generator))
@@ -142,15 +153,13 @@ def dream(
 
 def _as_taught(model: Hope, teacher: Hope, passages: Passages, weight: float) -> Tensor:
     """The loss of passages, and how far their predictions are from the teacher's."""
-    asked = passages.asked
-    logprobs = model(passages.ids).logits[asked].log_softmax(-1)
+    logprobs = asked_logits(model, passages).log_softmax(-1)
     with torch.no_grad():
-        wanted = teacher(passages.ids).logits[asked]
-    losses = F.nll_loss(logprobs, passages.targets[asked], reduction="none")
+        wanted = asked_logits(teacher, passages)
+    losses = F.nll_loss(logprobs, passages.targets[passages.asked], reduction="none")
     losses = losses + weight * _divergence(wanted, logprobs)
     # Every passage counts the same, however much of it is asked.
-    counts = asked.sum(1, keepdim=True).expand_as(asked)[asked]
-    return (losses / counts).sum() / len(passages)
+    return mean_of_each(losses, passages).mean()
 
 
 def _differing(model: Hope, teacher: Hope, ids: Tensor) -> Tensor:

@@ -88,20 +88,35 @@ def mean_loss(model: Hope, passages: Passages) -> Tensor:
 
 @torch.no_grad()
 def losses_of(model: Hope, passages: Passages) -> Tensor:
-    """The mean loss of every passage, [N]."""
-    lots = range(0, len(passages), TOGETHER)
-    found = [_losses(model, passages[start : start + TOGETHER]) for start in lots]
-    return torch.cat(found) if found else torch.zeros(0)
+    """The mean loss of every passage, [N]; those of like length are read together."""
+    order = _lengths(passages).argsort()
+    found = [_losses(model, passages[rows]) for rows in order.split(TOGETHER)]
+    return torch.cat(found)[order.argsort()] if found else torch.zeros(0)
+
+
+def asked_logits(model: Hope, passages: Passages) -> Tensor:
+    """What a model predicts where it is asked, [asked, vocabulary]; it predicts nothing else."""
+    lengths = torch.full((len(passages),), passages.ids.shape[1], device=passages.ids.device)
+    hidden, _ = model.below_memory(passages.ids, None, lengths)
+    return model.head(model.above_mixers(hidden, {})[passages.asked])
+
+
+def mean_of_each(values: Tensor, passages: Passages) -> Tensor:
+    """Of a value wherever something is asked, [asked]: the mean of every passage, [N]."""
+    rows, counts = passages.asked.nonzero()[:, 0], passages.asked.sum(1)
+    return values.new_zeros(len(passages)).index_add(0, rows, values) / counts
 
 
 def _losses(model: Hope, passages: Passages) -> Tensor:
-    losses = F.cross_entropy(
-        model(passages.ids).logits.flatten(0, 1),
-        passages.targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="none",
-    )
-    return losses.view_as(passages.targets).sum(1) / passages.asked.sum(1)
+    wanted = passages.targets[passages.asked]
+    losses = F.cross_entropy(asked_logits(model, passages), wanted, reduction="none")
+    return mean_of_each(losses, passages)
+
+
+def _lengths(passages: Passages) -> Tensor:
+    """How much of each is read, [N]."""
+    places = torch.arange(1, passages.ids.shape[1] + 1, device=passages.ids.device)
+    return (passages.asked * places).amax(1) if len(passages) else torch.zeros(0)
 
 
 def _padded(rows: Sequence[Tensor], value: int) -> Tensor:

@@ -14,7 +14,8 @@ from nestling.evaluation.continual.benchmark import (
     live,
     measure_continual,
 )
-from nestling.evaluation.continual.learners import ROOM, FineTuning, HopeLearner, Kept
+from nestling.evaluation.continual.kept import ROOM, Kept
+from nestling.evaluation.continual.learners import FineTuning, HopeLearner
 from nestling.evaluation.continual.method import Method
 from nestling.evaluation.continual.methods import METHODS
 from nestling.evaluation.continual.streams import (
@@ -196,7 +197,7 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
     for level in learner.levels.slower:
         for name, weight in learner.model.named_parameters():
             assert torch.equal(level[name], weight)
-    assert len(learner.kept.rows) == 16
+    assert len(learner.kept.drawn) == 16
 
 
 def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
@@ -214,12 +215,41 @@ def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
     assert kept.times_rehearsed().tolist() == [1] * 7
 
 
+def test_a_passage_takes_the_room_of_its_own_tokens():
+    stream = make_stream("text")
+    kept = Kept(stream, room=75, seed=0)
+    long, short = walks(1, 1), passages_of([([5, 6, 7], 1)])
+    for _ in range(100):
+        kept.add(long)
+        kept.add(short)
+    # Nine tokens and two: 57 are for what comes.
+    widths = [drawn.passage.ids.shape[1] for drawn in kept.drawn]
+    assert set(widths) == {2, 9} and 57 - 9 < sum(widths) <= 57
+    assert sum(widths) == kept.tokens
+    some = kept.some(torch.tensor([0, len(kept) - 1]))
+    assert torch.equal(some.ids[:1], stream.base[:1].ids)
+    assert torch.equal(some[1:].ids, kept.drawn[-1].passage.ids)
+
+
+def test_what_came_first_is_kept_as_often_as_what_came_last():
+    stream = make_stream("text")
+    first = total = 0
+    for seed in range(60):
+        kept = Kept(stream, room=75, seed=seed)
+        for token in range(40):
+            kept.add(passages_of([([token] * (3 + token % 4), 1)]))
+        first += sum(int(drawn.passage.ids[0, 0]) < 20 for drawn in kept.drawn)
+        total += len(kept.drawn)
+    # About 900 are kept: three standard deviations.
+    assert abs(first / total - 0.5) < 0.05
+
+
 def test_the_base_may_have_more_of_the_room():
     stream = make_stream("text")
     kept = Kept(stream, room=75, seed=0, base_room=0.5)
     for _ in range(10):
         kept.add(walks(1, 4))
-    assert len(kept.base) == len(kept.check) == 2 and len(kept.rows) == 4
+    assert len(kept.base) == len(kept.check) == 2 and len(kept.drawn) == 4
     for name in ("replay, half its room for the base", "hope, levels 3, sleep"):
         model = COURSE.model(VOCABULARY, 0)
         learner = METHODS[name].make(model, stream, seed=0, **METHODS[name].settings[0])

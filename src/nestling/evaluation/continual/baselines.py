@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestling.evaluation.continual.learners import BASE_ROOM, ROOM, FineTuning, Fixed, Kept
+from nestling.evaluation.continual.kept import BASE_ROOM, ROOM, Kept
+from nestling.evaluation.continual.learners import FineTuning, Fixed
 from nestling.evaluation.continual.streams import Stream
 from nestling.models.hope import Hope
 from nestling.training.passages import TOGETHER, Passages, mean_loss
@@ -48,9 +49,8 @@ class Replay(FineTuning):
         self.kept.add(lot)
 
     def loss(self, lot: Passages) -> Tensor:
-        before = self.kept.all()
-        rows = torch.randint(len(before), (len(lot),), generator=self.generator)
-        return mean_loss(self.model, lot) + mean_loss(self.model, before[rows])
+        rows = torch.randint(len(self.kept), (len(lot),), generator=self.generator)
+        return mean_loss(self.model, lot) + mean_loss(self.model, self.kept.some(rows))
 
 
 class ElasticWeights(FineTuning):

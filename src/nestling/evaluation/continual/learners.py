@@ -8,14 +8,13 @@ task ends are told by `end_task`, which does nothing in all others.
 from __future__ import annotations
 
 import copy
-import math
-import random
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from nestling.evaluation.continual.kept import BASE_ROOM, ROOM, Kept
 from nestling.evaluation.continual.streams import Stream
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
@@ -23,9 +22,6 @@ from nestling.training.night import NightOptions, NightReport, sleep
 from nestling.training.passages import TOGETHER, Passages, joined, losses_of, mean_loss
 from nestling.training.steps import take_step
 
-# Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
-ROOM = 32_768
-BASE_ROOM = 0.25
 PERIODS = (8, 32, 128)
 
 
@@ -46,63 +42,6 @@ class Learner(Protocol):
     def nbytes(self) -> int:
         """What is kept beside the model as it was in the beginning, in bytes."""
         ...
-
-
-class Kept:
-    """Passages of before, in a room of so many tokens (reservoir sampling).
-
-    Some of the room is for passages of the base, some of them to be rehearsed and some to tell
-    whether a night did harm; the rest is for as many passages as there is room for the longest
-    ones, and of all that came each stays with the same probability.
-
-    Args:
-        room: in tokens.
-        base_room: share of it that is for the base.
-        checks: share of that which is never rehearsed.
-    """
-
-    def __init__(
-        self,
-        stream: Stream,
-        room: int,
-        seed: int,
-        base_room: float = BASE_ROOM,
-        checks: float = 0.5,
-    ) -> None:
-        longest = max(task.train.ids.shape[1] for task in stream.tasks)
-        for_base = int(room * base_room)
-        self.rng, self.room = random.Random(f"kept {seed}"), (room - for_base) // longest
-        count = for_base // stream.base.ids.shape[1]
-        rehearsed = count - math.ceil(checks * count)
-        self.base, self.check = stream.base[:rehearsed], stream.base[rehearsed:count]
-        self.rows: list[Passages] = []
-        self.times: list[int] = []
-        self.base_times = torch.zeros(len(self.base), dtype=torch.int64)
-        self.seen = 0
-
-    def add(self, lot: Passages) -> None:
-        for row in range(len(lot)):
-            self.seen += 1
-            place = len(self.rows) if self.seen <= self.room else self.rng.randrange(self.seen)
-            if place < self.room:
-                self.rows[place : place + 1] = [lot[row : row + 1]]
-                self.times[place : place + 1] = [0]
-
-    def all(self) -> Passages:
-        """The base's first."""
-        return joined([self.base, *self.rows])
-
-    def times_rehearsed(self) -> Tensor:
-        return torch.cat([self.base_times, torch.tensor(self.times, dtype=torch.int64)])
-
-    def rehearsed(self, times: Tensor) -> None:
-        self.base_times = times[: len(self.base)]
-        self.times = times[len(self.base) :].tolist()
-
-    @property
-    def nbytes(self) -> int:
-        """Two bytes for an id."""
-        return 2 * sum(part.ids.numel() for part in (self.base, self.check, *self.rows))
 
 
 class Fixed:
