@@ -1,7 +1,9 @@
 """Passages: what is given, what is asked, and what padding must not change."""
 
+import pytest
 import torch
 
+from nestling.training import passages as module
 from nestling.training.passages import (
     IGNORED,
     TOGETHER,
@@ -12,6 +14,7 @@ from nestling.training.passages import (
     passages_of,
 )
 
+LONG = [3 + i % 8 for i in range(40)]
 ROWS = [([5, 6, 7, 8], 1), ([9, 10, 11], 2), ([3, 4, 5, 6, 7, 8], 5)]
 
 
@@ -49,10 +52,18 @@ def test_losses_come_back_in_the_order_of_the_passages(tiny_hope):
     torch.testing.assert_close(losses_of(tiny_hope, passages_of(rows)), alone)
 
 
-def test_what_is_predicted_where_it_is_asked_is_what_a_reading_says(tiny_hope):
-    passages = passages_of(ROWS)
+@pytest.mark.parametrize("more", [[], [(LONG, 7)], [(LONG, 1), ([4, 5], 1)]])
+def test_what_is_predicted_where_it_is_asked_is_what_a_reading_says(tiny_hope, more):
+    passages = passages_of([*more, *ROWS])
     read = tiny_hope(passages.ids).logits[passages.asked]
     torch.testing.assert_close(asked_logits(tiny_hope, passages), read)
+
+
+def test_short_and_long_passages_are_read_apart_where_that_spares_a_third():
+    assert len(module._read_apart(torch.tensor([10, 9, 10]))) == 1
+    assert len(module._read_apart(torch.tensor([7]))) == 1
+    short, long = module._read_apart(torch.tensor([5, 40, 4, 38, 6]))
+    assert sorted(short.tolist()) == [0, 2, 4] and sorted(long.tolist()) == [1, 3]
 
 
 def test_behind_a_context_the_same_is_asked(tiny_hope):
