@@ -48,6 +48,7 @@ class NightOptions:
         share: how far the slow level goes towards the weights of the evening before it rehearses.
         taught: weight of what the slow level says beside the tokens themselves.
         dreamed: dreams in a step; 0 for none.
+        dream_weight: weight of what the slow level says of its dreams, beside a passage.
         bound: share by which the loss of what must not be lost may rise.
     """
 
@@ -57,6 +58,7 @@ class NightOptions:
     share: float = 0.5
     taught: float = 1.0
     dreamed: int = 0
+    dream_weight: float = 1.0
     bound: float = 0.02
 
 
@@ -112,16 +114,17 @@ def sleep(
         count = options.steps * options.dreamed
         dreams = dream(teacher, before, count, day.ids.shape[1], generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
+    of_day = torch.randperm(len(day), generator=generator)
     for step in range(options.steps):
-        rows = torch.randint(len(day), (options.batch,), generator=generator)
-        loss = mean_loss(model, day[rows])
+        places = torch.arange(step * options.batch, (step + 1) * options.batch)
+        loss = mean_loss(model, day[of_day[places % len(of_day)]])
         if len(before):
-            places = torch.arange(step * options.batch, (step + 1) * options.batch)
             chosen = order[places % len(order)]
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         if dreams is not None:
-            loss = loss + _differing(model, teacher, dreams[step :: options.steps]).mean()
+            dreamt = _differing(model, teacher, dreams[step :: options.steps]).mean()
+            loss = loss + options.dream_weight * dreamt
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
@@ -136,9 +139,11 @@ def dream(
 ) -> Tensor:
     """Token ids [count, length] that a model goes on with, drawn as likely as it finds them.
 
-    Each begins with the first tokens of one of the passages.
+    Each begins with the first tokens of one of the passages, drawn as often as it is long.
     """
-    begun = passages.ids[torch.randint(len(passages), (count,), generator=generator), :_BEGUN]
+    size = passages.lengths.to(torch.float32)
+    rows = torch.multinomial(size, count, replacement=True, generator=generator)
+    begun = passages.ids[rows, :_BEGUN]
     return torch.cat([_gone_on(model, some, length, generator) for some in begun.split(TOGETHER)])
 
 

@@ -43,6 +43,12 @@ class Passages:
         """Where something is asked, [N, T]."""
         return self.targets != IGNORED
 
+    @property
+    def lengths(self) -> Tensor:
+        """How many tokens of each are read, [N]: up to the last that is asked."""
+        places = torch.arange(1, self.ids.shape[1] + 1, device=self.ids.device)
+        return (self.asked * places).amax(1) if len(self) else torch.zeros(0, dtype=torch.int64)
+
     def given(self, row: int) -> list[int]:
         """What a passage shows before it is first asked anything."""
         return self.ids[row, : int(self.asked[row].int().argmax()) + 1].tolist()
@@ -89,14 +95,14 @@ def mean_loss(model: Hope, passages: Passages) -> Tensor:
 @torch.no_grad()
 def losses_of(model: Hope, passages: Passages) -> Tensor:
     """The mean loss of every passage, [N]; those of like length are read together."""
-    order = _lengths(passages).argsort()
+    order = passages.lengths.argsort()
     found = [_losses(model, passages[rows]) for rows in order.split(TOGETHER)]
     return torch.cat(found)[order.argsort()] if found else torch.zeros(0)
 
 
 def asked_logits(model: Hope, passages: Passages) -> Tensor:
     """What a model predicts where it is asked, [asked, vocabulary]; it predicts nothing else."""
-    groups = _read_apart(_lengths(passages))
+    groups = _read_apart(passages.lengths)
     if len(groups) == 1:
         return _asked_logits(model, passages)
     found = torch.cat([_asked_logits(model, passages[rows]) for rows in groups])
@@ -121,12 +127,6 @@ def _asked_logits(model: Hope, passages: Passages) -> Tensor:
     lengths = torch.full((len(passages),), passages.ids.shape[1], device=passages.ids.device)
     hidden, _ = model.below_memory(passages.ids, None, lengths)
     return model.head(model.above_mixers(hidden, {})[passages.asked])
-
-
-def _lengths(passages: Passages) -> Tensor:
-    """How much of each is read, [N]."""
-    places = torch.arange(1, passages.ids.shape[1] + 1, device=passages.ids.device)
-    return (passages.asked * places).amax(1) if len(passages) else torch.zeros(0)
 
 
 def _read_apart(lengths: Tensor) -> tuple[Tensor, ...]:

@@ -249,7 +249,7 @@ def test_the_base_may_have_more_of_the_room():
     kept = Kept(stream, room=75, seed=0, base_room=0.5)
     for _ in range(10):
         kept.add(walks(1, 4))
-    assert len(kept.base) == len(kept.check) == 2 and len(kept.drawn) == 4
+    assert (len(kept.base), len(kept.check), len(kept.drawn)) == (3, 1, 4)
     for name in ("replay, half its room for the base", "hope, levels 3, sleep"):
         model = COURSE.model(VOCABULARY, 0)
         learner = METHODS[name].make(model, stream, seed=0, **METHODS[name].settings[0])
@@ -305,6 +305,28 @@ def test_the_best_setting_is_the_one_that_is_taken(tmp_path, monkeypatch, judged
     )
     rows = list(measure_continual(tmp_path, streams=["text"], models=["it"], seeds=[0]))
     assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best:g}")]
+
+
+def test_where_classes_are_asked_there_may_be_settings_of_their_own(tmp_path, monkeypatch):
+    own = Method(lambda *_, rate, seed: rate, ({"rate": 1.0},), for_classes=({"rate": 2.0},))
+    monkeypatch.setattr(benchmark, "METHODS", {"it": own})
+    monkeypatch.setattr(benchmark, "Texts", lambda *_: None)
+    monkeypatch.setattr(
+        benchmark,
+        "STREAMS",
+        {
+            "text": lambda _, seed: make_stream("text", seed),
+            "classes": lambda _, seed: make_stream("classes", seed),
+        },
+    )
+    monkeypatch.setattr(benchmark, "begun_model", lambda *_: None)
+    monkeypatch.setattr(
+        benchmark,
+        "live",
+        lambda rate, *_: {"summary": {"average": rate}, "matrix": [], "judged": "accuracy"},
+    )
+    rows = measure_continual(tmp_path, streams=["text", "classes"], models=["it"], seeds=[0])
+    assert [row["setting"] for row in rows] == ["rate 1", "rate 2"]
 
 
 def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):

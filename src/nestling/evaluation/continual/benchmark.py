@@ -141,7 +141,8 @@ def measure_continual(
 
     for stream in streams:
         for method in models:
-            chosen = METHODS[method].best(partial(score, stream, method))
+            by_classes = bool(stream_of(stream, seeds[0]).tasks[0].classes)
+            chosen = METHODS[method].best(partial(score, stream, method), classes=by_classes)
             for seed in seeds:
                 row = run(stream, method, chosen, seed)
                 common = {

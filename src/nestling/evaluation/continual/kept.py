@@ -16,6 +16,8 @@ from nestling.training.passages import Passages, joined
 # Tokens of passages of before that a method may keep, those of the base among them: 64 kB.
 ROOM = 32_768
 BASE_ROOM = 0.25
+# Of the base: enough to see whether a night did harm.
+CHECKS = 0.125
 
 
 @dataclass(order=True)
@@ -51,7 +53,7 @@ class Kept:
         room: int,
         seed: int,
         base_room: float = BASE_ROOM,
-        checks: float = 0.5,
+        checks: float = CHECKS,
     ) -> None:
         for_base = int(room * base_room)
         self.rng, self.room = random.Random(f"kept {seed}"), room - for_base

@@ -18,14 +18,31 @@ from nestling.training.night import NightOptions
 RATE = 1e-3
 
 
+# What a night takes from the base is won back by dreams and by more passages of the base.
+_NIGHT = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
+# A class is one token: it is learned in smaller steps, more of them, and dreams hold what is not
+# asked.
+_CLASS_NIGHT = _NIGHT | {"steps": 64, "night_rate": RATE / 3, "dream_weight": 4.0}
+
+
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
-    def make(*args: Any, share: float = 0.5, dreamed: int = 0, **options: Any) -> Learner:
-        night = NightOptions(share=share, dreamed=dreamed) if sleeps else None
+    def make(
+        *args: Any,
+        share: float = 0.5,
+        dreamed: int = 0,
+        steps: int = 32,
+        night_rate: float = RATE,
+        dream_weight: float = 1.0,
+        **options: Any,
+    ) -> Learner:
+        night = NightOptions(
+            share=share, dreamed=dreamed, steps=steps, rate=night_rate, dream_weight=dream_weight
+        )
+        night = night if sleeps else None
         return HopeLearner(*args, rate=RATE, levels=levels, night=night, **options)
 
-    # What a night takes from the base is won back by dreams and by more passages of the base.
-    night = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
-    return Method(make, (night if sleeps else {},), levels=levels, sleeps=sleeps)
+    settings, for_classes = (({},), ()) if not sleeps else ((_NIGHT,), (_CLASS_NIGHT,))
+    return Method(make, settings, levels=levels, sleeps=sleeps, for_classes=for_classes)
 
 
 # Slower levels are slower learners: the same is open to fine-tuning and replay.
