@@ -10,6 +10,7 @@ from nestling.evaluation.figures import (
     recall_curve,
     small_talk_curve,
     strength_curve,
+    tasks_curve,
 )
 
 RECALL = [
@@ -44,6 +45,14 @@ LIFE = [
     for turn in (1000, 2000, 3000)
 ]
 
+CLASSES = [
+    {"method": method, "seed": seed, "metric": f"R[{i}, {j}]", "value": 0.9 - (i - j) / 10}
+    for method in ("replay", "hope, levels 2, sleep", "of no line")
+    for seed in (0, 1)
+    for i in range(4)
+    for j in range(4)
+]
+
 
 @pytest.mark.parametrize(
     ("draw", "rows"),
@@ -53,6 +62,7 @@ LIFE = [
         (small_talk_curve, SMALL_TALK[:1]),
         (strength_curve, STRENGTH),
         (long_life_curve, LIFE),
+        (lambda rows, path: tasks_curve({"one": rows, "two": rows}, path), CLASSES),
         (lambda rows, path: levels_figure(path), []),
     ],
 )
@@ -73,6 +83,8 @@ def test_rows_without_what_is_drawn_are_refused(tmp_path):
         recall_curve([row for row in RECALL if row["memory"] == "off"], tmp_path / "a.png")
     with pytest.raises(ValueError, match="at least one row"):
         small_talk_curve([], tmp_path / "a.png")
+    with pytest.raises(ValueError, match="none of its methods in the rows of one"):
+        tasks_curve({"one": []}, tmp_path / "a.png")
 
 
 def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):

@@ -404,6 +404,7 @@ def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Pa
             recall_curve,
             small_talk_curve,
             strength_curve,
+            tasks_curve,
         )
         from nestling.evaluation.results import read_results
 
@@ -412,11 +413,19 @@ def figures(out: Out = Path("results"), to: Annotated[Path, typer.Option()] = Pa
         talk = read_results("small_talk_curve", out)["rows"]
         strength = read_results("strength", out)["rows"]
         life = read_results("long_life", out)["rows"]
+        classes = {
+            title: read_results(f"continual_{name}", out)["rows"]
+            for title, name in (
+                ("150 intents, 15 at a time (CLINC150)", "clinc150"),
+                ("14 classes of articles, two at a time (DBpedia)", "dbpedia"),
+            )
+        }
         for drawn in (
             recall_curve(facts, to / "recall_by_facts.png"),
             small_talk_curve(talk, to / "recall_by_small_talk.png"),
             strength_curve(strength, to / "strength.png"),
             long_life_curve(life, to / "long_life.png"),
+            tasks_curve(classes, to / "classes.png"),
             levels_figure(to / "levels.png"),
         ):
             typer.echo(f"wrote {drawn}")

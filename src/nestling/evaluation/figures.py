@@ -1,15 +1,25 @@
 """Figures drawn from the rows of `results/*.json`; needs matplotlib (`nestling[figures]`)."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nestling.evaluation.continual.matrices import matrices_of
 from nestling.evaluation.results import Row
 from nestling.evaluation.tables import group_rows
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f", "#c98b0e")
 _OFF = "#777777"
+# Methods that learn classes, as they are drawn.
+_LEARNERS = {
+    "hope, levels 2, sleep": ("Hope, two levels and sleep", _COLOURS[0]),
+    "replay": ("replay", _COLOURS[4]),
+    "ewc": ("elastic weights", _COLOURS[2]),
+    "lora per task": ("adapters", _COLOURS[3]),
+    "fine-tuning": ("fine-tuning", _COLOURS[1]),
+    "retrieval (bm25)": ("retrieval, which keeps all texts", _OFF),
+}
 
 
 def recall_curve(rows: Sequence[Row], path: str | Path) -> Path:
@@ -156,6 +166,45 @@ def long_life_curve(rows: Sequence[Row], path: str | Path) -> Path:
     for axes in (known, norms):
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.legend(frameon=False, fontsize="small")
+    return _write(figure, path)
+
+
+def tasks_curve(streams: Mapping[str, Sequence[Row]], path: str | Path) -> Path:
+    """Draw what is known of all tasks so far, after each, one panel for each stream of classes.
+
+    Args:
+        streams: rows of `continual_<stream>` by the title of the panel. Lines are means over
+            seeds, bands span min to max; only methods of `_LEARNERS` are drawn.
+
+    Raises ValueError if a stream has no such method, ImportError without matplotlib.
+    """
+    figure, panels = _panels(len(streams))
+    for axes, (title, rows) in zip(panels, streams.items(), strict=True):
+        by_method = {method: some for (method,), some in group_rows(rows, "method").items()}
+        drawn = [method for method in _LEARNERS if method in by_method]
+        if not drawn:
+            raise ValueError(f"tasks_curve has none of its methods in the rows of {title}")
+        for method in drawn:
+            label, colour = _LEARNERS[method]
+            matrices = matrices_of(by_method[method])
+            lines = [[statistics.fmean(line) for line in matrix] for matrix in matrices]
+            points = [*zip(*lines, strict=True)]
+            x = range(1, len(points) + 1)
+            axes.plot(x, [*map(statistics.fmean, points)], ".-", color=colour, label=label)
+            low, high = [*map(min, points)], [*map(max, points)]
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.set(xlabel="tasks learned", ylabel="accuracy on all of them", ylim=(-0.03, 1.03))
+        axes.set_title(title, fontsize="small")
+        axes.grid(alpha=0.25, linewidth=0.6)
+    handles = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    figure.legend(
+        [*handles.values()],
+        [*handles],
+        frameon=False,
+        fontsize="small",
+        loc="outside lower center",
+        ncols=3,
+    )
     return _write(figure, path)
 
 

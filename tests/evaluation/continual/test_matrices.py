@@ -2,7 +2,7 @@
 
 import pytest
 
-from nestling.evaluation.continual.matrices import rows_of, transfer
+from nestling.evaluation.continual.matrices import matrices_of, rows_of, transfer
 
 
 def test_transfer_by_hand():
@@ -36,3 +36,15 @@ def test_a_run_becomes_a_row_for_each_number():
         (3, "R[1, 0]", 0.25),
         (3, "R[1, 1]", 0.75),
     ]
+
+
+def test_matrices_come_back_from_the_rows_of_several_seeds():
+    runs = {3: [[1.0], [0.25, 0.75]], 1: [[0.5], [0.5, 0.0]]}
+    rows = [
+        row
+        for seed, matrix in runs.items()
+        for row in rows_of({"summary": {"average": 0.5}, "matrix": matrix}, {"seed": seed})
+    ]
+    # Domains are judged before they are learned as well.
+    rows.append({"seed": 1, "metric": "R[0, 1]", "value": 9.0})
+    assert matrices_of(rows) == [runs[1], runs[3]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nestling.evaluation.rows import Row
+
+_PLACE = re.compile(r"R\[(\d+), (\d+)\]")
 
 
 def rows_of(row: Row, common: Mapping[str, Any]) -> Iterator[Row]:
@@ -16,6 +19,21 @@ def rows_of(row: Row, common: Mapping[str, Any]) -> Iterator[Row]:
     for i, line in enumerate(row["matrix"]):
         for j, value in enumerate(line):
             yield {**common, "metric": f"R[{i}, {j}]", "value": value}
+
+
+def matrices_of(rows: Sequence[Mapping[str, Any]]) -> list[list[list[float]]]:
+    """The matrices that flat rows are of, one for each seed; scores before a task not included."""
+    found: dict[int, dict[int, dict[int, float]]] = {}
+    for row in rows:
+        place = _PLACE.fullmatch(row["metric"])
+        if place:
+            i, j = map(int, place.groups())
+            if j <= i:
+                found.setdefault(row["seed"], {}).setdefault(i, {})[j] = row["value"]
+    return [
+        [[line[j] for j in sorted(line)] for _, line in sorted(matrix.items())]
+        for _, matrix in sorted(found.items())
+    ]
 
 
 def transfer(
