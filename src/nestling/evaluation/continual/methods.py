@@ -20,26 +20,24 @@ RATE = 1e-3
 
 # What a night takes from the base is won back by dreams and by more passages of the base.
 _NIGHT = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
-# A class is one token: it is learned in smaller steps, more of them, and dreams hold what is not
-# asked.
-_CLASS_NIGHT = _NIGHT | {"steps": 64, "night_rate": RATE / 3, "dream_weight": 4.0}
+# A class is one token: it is learned in smaller steps awake, nights are longer, and dreams hold what
+# is not asked.
+_CLASS_NIGHT = {"rate": RATE / 3} | _NIGHT | {"steps": 64, "dream_weight": 4.0}
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
     def make(
         *args: Any,
+        rate: float = RATE,
         share: float = 0.5,
         dreamed: int = 0,
         steps: int = 32,
-        night_rate: float = RATE,
         dream_weight: float = 1.0,
         **options: Any,
     ) -> Learner:
-        night = NightOptions(
-            share=share, dreamed=dreamed, steps=steps, rate=night_rate, dream_weight=dream_weight
-        )
+        night = NightOptions(share=share, dreamed=dreamed, steps=steps, dream_weight=dream_weight)
         night = night if sleeps else None
-        return HopeLearner(*args, rate=RATE, levels=levels, night=night, **options)
+        return HopeLearner(*args, rate=rate, levels=levels, night=night, **options)
 
     settings, for_classes = (({},), ()) if not sleeps else ((_NIGHT,), (_CLASS_NIGHT,))
     return Method(make, settings, levels=levels, sleeps=sleeps, for_classes=for_classes)
