@@ -44,9 +44,24 @@ def test_what_is_said_for_the_time_being_leaves_nothing(chat):
     )
     assert replies[2] == "Zanzibar"
     assert replies[3] == "my cat: Zanzibar  (temporary)"
-    assert replies[4] == "Of 1 turns told since /temp nothing stays."
+    assert replies[4] == "Of 1 turn told since /temp nothing stays."
     assert not [p for p in chat.home.rglob("*") if p.is_file() and b"Zanzibar" in p.read_bytes()]
     assert chat("What's my cat called?") == ["I don't know."]
+
+
+def test_after_going_back_nothing_older_is_undone(chat):
+    chat("My dog is called Pixel.", "My cat is called Mia.")
+    from nestling import Resident
+
+    with Resident.open("alice", chat.home) as resident:
+        resident.rollback(1)
+    reply = chat("/undo")[-1]
+    assert "was rolled back last" in reply and "forget alice 1" in reply
+    assert chat("What's my dog called?") == ["Pixel"]
+
+
+def test_commands_are_known_in_capitals_too(chat):
+    assert chat("My dog is called Pixel.", "/UNDO")[-1].startswith("Forgot the last turn")
 
 
 def test_what_was_said_for_the_time_being_can_be_kept(chat):
@@ -54,14 +69,21 @@ def test_what_was_said_for_the_time_being_can_be_kept(chat):
     assert chat("What's my cat called?", "What's my dog called?") == ["Mia", "I don't know."]
 
 
-def test_a_temporary_session_follows_what_is_forgotten(chat):
+def test_a_temporary_session_leaves_the_memory_as_it_is(chat):
     replies = chat(
-        "My dog is called Pixel.", "/temp", "My cat is called Mia.", "/forget my dog", "/memory"
+        "My dog is called Pixel.",
+        "/temp",
+        "My cat is called Mia.",
+        "/forget my dog",
+        "/forget my cat",
+        "/sleep",
+        "What's my dog called?",
+        "/temp",
+        "/forget my dog",
     )
-    assert replies[-2:] == [
-        "my cat: Mia  (temporary)",
-        "Of 1 turns told since /temp nothing stays.",
-    ]
+    stays = "The memory stays as it is until /temp, or /save, ends this."
+    assert replies[3:7] == [stays, stays, stays, "Pixel"]
+    assert replies[-1] == "Forgot 'my dog': 1 turn, 1 note."
 
 
 def test_turns_are_taken_back(chat):
@@ -69,8 +91,8 @@ def test_turns_are_taken_back(chat):
         "My dog is called Pixel.", "My cat is called Mia.", "/undo", "/forget 1", "/memory"
     )
     assert replies[-3:] == [
-        "Forgot the last turn: notes 1.",
-        "Forgot 1: turns 1, notes 1.",
+        "Forgot the last turn (My cat is called Mia.): 1 note.",
+        "Forgot turn 1: 1 turn, 1 note.",
         "Nothing noted yet.",
     ]
 
@@ -78,7 +100,7 @@ def test_turns_are_taken_back(chat):
 def test_sleep_is_reported(chat):
     replies = chat("/sleep", "My dog is called Pixel.", "/sleep", "What's my dog called?")
     assert replies[0] == "There is nothing to rehearse."
-    assert replies[2] == "Rehearsed 1 notes: 100% known before, 100% after."
+    assert replies[2] == "Rehearsed 1 note: 100% known before, 100% after."
     assert replies[3] == "Pixel"
 
 
@@ -94,7 +116,7 @@ def test_what_cannot_be_done_is_said_and_the_talk_goes_on(chat):
     assert "has no turn 7" in replies[2]
     assert replies[3] == "Everything is saved already."
     assert replies[4].startswith("(a sentence is too long")
-    assert replies[5].startswith("/memory")
+    assert replies[5] == "There is no /what." and replies[6].startswith("/memory")
     assert replies[-1].startswith('"""')
 
 

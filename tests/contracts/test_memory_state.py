@@ -305,3 +305,34 @@ def test_replacing_an_unknown_leaf_is_refused(small):
 def test_a_state_cannot_be_assigned_to(small):
     with pytest.raises(TypeError):
         small["memory.delta"] = torch.zeros(3, 2, 1)
+
+
+def test_a_learn_mask_may_be_a_list(make_model):
+    model, tokens = make_model(), draw_tokens(2, 5)
+    mask = [[True, False, True, True, False], [False] * 5]
+    listed = model(tokens, learn=mask).state
+    close(dict(listed), dict(model(tokens, learn=torch.tensor(mask)).state))
+    nothing = model(tokens, learn=[[False] * 5] * 2).state
+    close(dict(nothing), dict(model(tokens, state=model.new_state(2)).state))
+
+
+def test_ids_of_one_sequence_without_a_batch_are_refused(make_model):
+    with pytest.raises(
+        ValueError, match=r"input_ids is \[sequences, tokens\], got the shape \[4\]"
+    ):
+        make_model()(draw_tokens(1, 4)[0])
+
+
+def test_a_state_of_inference_goes_on_where_gradients_are_recorded(model):
+    with torch.inference_mode():
+        state = model(draw_tokens(2, 9), learn=True).state
+    model(draw_tokens(2, 9), state=state.detach(), learn=True).logits.sum().backward()
+
+
+def test_what_a_level_learns_begins_where_it_was_set(make_model):
+    options = {"alpha": 0.0, "delta_rate": 1.5}
+    level = Level("fast", period=4, rule="delta_momentum", rule_options=options)
+    model = make_model("attention", (level,))
+    assert not any("delta_rate" in name or "alpha" in name for name, _ in model.named_parameters())
+    rule = model.writer.rule("fast", "down")
+    assert (rule.alpha, rule.delta_rate) == (0.0, 1.5)

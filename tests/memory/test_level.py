@@ -61,3 +61,8 @@ def test_an_unknown_field_is_named_with_the_known_ones():
 def test_a_level_cannot_change():
     with pytest.raises(AttributeError):
         Level().period = 3
+
+
+def test_what_sleep_writes_is_not_emptied_with_the_context():
+    with pytest.raises(ValueError, match="would empty it at the next turn"):
+        Level(source="sleep", period=0, reset="context")

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -7,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nestling.models import restate as restating
-from nestling.models.dialogue import Note, Restatement
+from nestling.models.dialogue import BROKEN, Note, Restatement, typed
+from nestling.models.grammar import Line
 from nestling.models.hope import Hope, Reading
 from nestling.models.restate import _passages, learn_notes, recall, restate, sentences
 
@@ -314,3 +316,62 @@ def test_a_thing_has_no_capital_in_its_key_and_a_person_keeps_it(tiny_bundle):
         written = dialogue.restatement(Restatement((Note(said, "Pixel"),)))
         assert dialogue.parse(written).notes == (Note(key, "Pixel"),)
         assert dialogue.parse(dialogue.restatement(Restatement(asked=said))).asked == key
+
+
+@pytest.mark.parametrize("text", ["Łukasz Żółw", "naïve 東京 Zoë", "“Rex” — it’s", "🐶 Pixel"])
+def test_no_value_begins_or_ends_inside_a_letter(babbler, tiny_bundle, text):
+    torch.manual_seed(0)
+    for restated in restate(babbler, tiny_bundle.dialogue, [f"My dog is {text}."] * 20):
+        for note in restated.notes:
+            assert BROKEN not in str(note)
+            assert note.value in typed(f"My dog is {text}.")
+
+
+def test_the_borders_of_a_turn_are_those_of_its_words(tiny_bundle):
+    dialogue = tiny_bundle.dialogue
+    line = Line(dialogue, dialogue.words("Żółw said hi"))
+    assert "".join(line.pieces) == " Żółw said hi" and len(line.pieces) == len(line.words)
+    starts = [place for place in range(len(line.words)) if line.borders[place]]
+    said = ["".join(line.pieces[a:b]) for a, b in pairwise([*starts, len(line.words)])]
+    assert [piece.strip() for piece in said if piece.strip()] == ["Żółw", "said", "hi"]
+
+
+def test_what_a_telephone_writes_is_read_as_what_a_keyboard_types(tiny_bundle):
+    assert typed("“Rex” — it’s…") == '"Rex" - it\'s...'
+    assert typed("Zoe\N{COMBINING DIAERESIS}") == "Zoë"
+    plain = restate(tiny_bundle.model, tiny_bundle.dialogue, ["What's my dog called?"])
+    assert restate(tiny_bundle.model, tiny_bundle.dialogue, ["What’s my dog called?"]) == plain
+    assert plain[0].asked == "my dog"
+
+
+def test_of_a_broken_letter_nothing_is_known(tiny_bundle, monkeypatch):
+    dialogue = tiny_bundle.dialogue
+    broken = dialogue.words("ż")[:1]
+    monkeypatch.setattr(
+        restating,
+        "decode",
+        lambda *_, write, **__: ([write(0, token) for token in broken] and [0.0], [0.0]),
+    )
+    found = recall(tiny_bundle.model, dialogue, ["my dog"], None)[0]
+    assert not found.known and found.text is None
+
+
+def test_what_is_said_again_right_away_is_noted_once(tiny_bundle):
+    turn = "My dog is called Pixel."
+    again = restate(
+        tiny_bundle.model, tiny_bundle.dialogue, [f"{turn} {turn} {turn}"], asking=False, together=1
+    )[0]
+    assert again.notes == (Note("my dog", "Pixel"),)
+    one, other = Note("my dog", "Pixel"), Note("my dog", "Rex")
+    parts = [Restatement((note,)) for note in (one, other, one)]
+    assert restating._joined(parts).notes == (one, other, one)
+
+
+def test_a_report_says_whether_the_memory_holds_what_was_written(tiny_bundle):
+    model, dialogue = tiny_bundle.model, tiny_bundle.dialogue
+    for attempts in (1, 8):
+        state, (report,) = learn_notes(
+            model, dialogue, NOTES[:1], model.new_state(1), attempts=attempts
+        )
+        answer = recall(model, dialogue, [NOTES[0].key], state)[0]
+        assert report.held == (answer.text == NOTES[0].value)

@@ -95,3 +95,10 @@ def test_what_needs_no_gradient_gets_none():
     reads.sum().backward()
     assert queries.grad is not None and queries.grad.abs().max() > 0
     assert arguments["inputs"].grad is None
+
+
+def test_no_tokens_are_read_as_nothing():
+    arguments = make_tensors(0)
+    reads, state = call(self_modifying_scan, arguments, [0, 0, 0], chunk_size=1)
+    assert reads.shape[1] == 0
+    assert_all_close((reads, state), call(self_modifying_scan, arguments, [0, 0, 0], chunk_size=4))

@@ -19,6 +19,7 @@ from nestling.rules import (
 )
 from nestling.rules.base import Workspace
 from nestling.rules.deep_momentum import first_layer
+from nestling.rules.delta_momentum import spectral_norm
 from nestling.rules.newton_schulz import POLAR, newton_schulz
 
 SHAPES = [(5, 7), (7, 5), (4,)]
@@ -312,3 +313,39 @@ def test_where_deep_momentum_starts_is_the_same_everywhere():
         assert torch.equal(first_layer(11, 13), plain)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_no_matrix_hides_its_size_from_the_power_iteration():
+    # The square of the columns' lengths is orthogonal to this one.
+    assert spectral_norm(torch.tensor([[1.0, -1.0]])).item() == pytest.approx(math.sqrt(2))
+    torch.manual_seed(0)
+    x = torch.randn(20, 64, 64)
+    ratio = spectral_norm(x)[:, 0, 0] / torch.linalg.matrix_norm(x, 2)
+    assert float(ratio.max()) <= 1.0001 and float(ratio.min()) > 0.85
+
+
+def test_delta_momentum_learns_from_inputs_of_plus_and_minus_one():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    optimizer = rules.DeltaMomentum(model.parameters(), lr=0.05)
+    x = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    for step in range(40):
+        row = x[step % 4]
+        optimizer.zero_grad()
+        (model(row) - row.prod()).square().sum().backward()
+        optimizer.step()
+    assert all(float(weight.detach().abs().max()) < 100 for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["adamw", "m3"])
+def test_the_start_of_an_average_is_not_lost_in_half_precision(name):
+    rule, moved = rules.RULES[name](rate=0.1), {}
+    for dtype in (torch.float32, torch.bfloat16):
+        weight = torch.zeros(2, 2, dtype=dtype)
+        state = rule.init_one(weight)
+        for _ in range(3):
+            grad = torch.tensor([[1.0, 0.0], [2.0, -1.0]], dtype=dtype)
+            weight, state = rule.update_one(grad, state, weight, None)
+        moved[dtype] = weight.float()
+    torch.testing.assert_close(*moved.values(), rtol=0.1, atol=0.02)
+    assert float(moved[torch.bfloat16].abs().max()) > 0.05

@@ -1,6 +1,7 @@
 """The outer form: what holds for every optimizer of PyTorch holds for these."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -267,3 +268,27 @@ def test_a_parameter_of_any_shape_has_one_count():
     other.step()
     assert optimizer.state[parameter]["step"].shape == ()
     torch.testing.assert_close(parameter.detach(), other.param_groups[0]["params"][0].detach())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_an_optimizer_can_be_copied(copied):
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(3, 2))
+    optimizer = rules.AdamW([weight], lr=0.1, nonfinite="skip")
+    weight.grad = torch.randn(3, 2)
+    optimizer.step()
+    other = copied(optimizer)
+    (twin,) = other.param_groups[0]["params"]
+    twin.grad = weight.grad.clone()
+    for one in (optimizer, other):
+        one.step()
+    assert torch.equal(weight, twin) and other.nonfinite == "skip"
+    with pytest.raises(ValueError, match="has no option"):
+        other.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "weight_decoy": 1})
+
+
+def test_layer_inputs_keep_double_precision():
+    layer = nn.Linear(2, 3).double()
+    with LayerInputs(layer) as inputs:
+        layer(torch.randn(4, 2, dtype=torch.float64))
+        assert inputs.rows(layer.weight).dtype == torch.float64

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nestling.cli.common import Home, MemoryName, Model, clear_errors, open_memory, progress_line
-from nestling.cli.talk import sources_text
+from nestling.cli.common import (
+    Home,
+    MemoryName,
+    Model,
+    clear_errors,
+    count_of,
+    named_item,
+    open_memory,
+    progress_line,
+)
+from nestling.cli.talk import noted_lines, sources_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,15 +91,19 @@ class Chat:
         """Do what a turn says: a command, a question, or something told."""
         if turn.startswith("/"):
             name, _, rest = turn.partition(" ")
-            self.commands.get(name, self.help)(rest.strip())
+            command = self.commands.get(name.lower())
+            if command is None:
+                self.console.print(f"There is no {name}.")
+            (command or self.help)(rest.strip())
             return
         from nestling.resident import Answer
 
         heard = (self.temporary or self.resident).hear(turn)
         self.last = heard
         notes = heard.noted if isinstance(heard, Answer) else heard.notes
-        for note in notes:
-            self.console.print(f"Noted {note}")
+        reports = () if isinstance(heard, Answer) else heard.reports
+        for line in noted_lines(notes, reports):
+            self.console.print(line)
         if isinstance(heard, Answer):
             self.console.print(heard.text)
         elif not notes:
@@ -98,8 +111,8 @@ class Chat:
 
     def end(self) -> None:
         if self.temporary and self.temporary.told:
-            told = len(self.temporary.told)
-            self.console.print(f"Of {told} turns told since /temp nothing stays.")
+            told = count_of(len(self.temporary.told), "turn")
+            self.console.print(f"Of {told} told since /temp nothing stays.")
 
     def help(self, _: str = "") -> None:
         self.console.print(HELP)
@@ -145,8 +158,11 @@ class Chat:
         if not item:
             self.console.print("Say what: /forget 3, or /forget my dog")
             return
+        if self._is_temporary():
+            return
         done = self.resident.forget(int(item) if item.isdecimal() else item)
-        self.console.print(f"Forgot {item}: turns {done.entries}, notes {done.notes}.")
+        turns, notes = count_of(done.entries, "turn"), count_of(done.notes, "note")
+        self.console.print(f"Forgot {named_item(item)}: {turns}, {notes}.")
         self._forgot()
 
     def undo(self, _: str) -> None:
@@ -155,8 +171,10 @@ class Chat:
             self.last = None
             self.console.print("Forgot the last turn of this temporary session.")
             return
-        done = self.resident.undo()
-        self.console.print(f"Forgot the last turn: notes {done.notes}.")
+        last = self.resident.last_told()
+        done = self.resident.forget(last.id)
+        what = last.text or "its words were forgotten"
+        self.console.print(f"Forgot the last turn ({what}): {count_of(done.notes, 'note')}.")
         self._forgot()
 
     def temp(self, _: str) -> None:
@@ -174,18 +192,26 @@ class Chat:
             return
         kept = self.temporary.keep()
         self.temporary = self.last = None
-        self.console.print(f"Kept {len(kept)} turns. What is told from here on stays.")
+        self.console.print(f"Kept {count_of(len(kept), 'turn')}. What is told from here on stays.")
 
     def sleep(self, _: str) -> None:
+        if self._is_temporary():
+            return
         report = self.resident.sleep(progress=progress_line("sleeping: step"))
         if not report.rehearsed:
             self.console.print("There is nothing to rehearse.")
         elif report.kept:
             known = f"{report.recall[0]:.0%} known before, {report.recall[1]:.0%} after"
-            self.console.print(f"Rehearsed {report.rehearsed} notes: {known}.")
+            self.console.print(f"Rehearsed {count_of(report.rehearsed, 'note')}: {known}.")
         else:
             self.console.print(f"The sleep was taken back: {report.reason}.")
         self._moved()
+
+    def _is_temporary(self) -> bool:
+        """Whether this is a temporary session, in which the memory itself stays as it is."""
+        if self.temporary:
+            self.console.print("The memory stays as it is until /temp, or /save, ends this.")
+        return self.temporary is not None
 
     def _forgot(self) -> None:
         """What was said last may be what was forgotten."""
@@ -233,6 +259,9 @@ def _lines(console: Console, name: str) -> Iterator[str | None]:
 
     None is a line that was cancelled.
     """
+    if sys.stdin is None:
+        # There is none where a service closed it.
+        return
     if not sys.stdin.isatty():
         yield from (line.strip() for line in sys.stdin)
         return

@@ -102,6 +102,11 @@ def count_of(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def named_item(item: str) -> str:
+    """What is to be forgotten, for people: "turn 3", "'my dog'"."""
+    return f"turn {item}" if item.isdecimal() else f"'{item}'"
+
+
 def progress_line(what: str) -> Callable[[int, int], None]:
     """A line on a terminal that tells how far long work has come; nothing anywhere else."""
 

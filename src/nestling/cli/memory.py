@@ -13,6 +13,7 @@ from nestling.cli.common import (
     Model,
     clear_errors,
     count_of,
+    named_item,
     open_memory,
     print_json,
     progress_line,
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from nestling.resident.reports import Forgotten
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")]
 
-group = typer.Typer(help="Look at memories, remove them, rebuild them.", no_args_is_help=True)
+group = typer.Typer(
+    help="Look at memories, let them sleep and forget, go back, carry them elsewhere.",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -145,8 +150,8 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
         typer.echo(f"{name} has nothing to rehearse.")
         return
     typer.echo(
-        f"{name} slept for {report.milliseconds / 1000:.1f} s and rehearsed {report.rehearsed} "
-        f"notes ({report.new} of them new)."
+        f"{name} slept for {report.milliseconds / 1000:.1f} s and rehearsed "
+        f"{count_of(report.rehearsed, 'note')} ({report.new} of them new)."
     )
     for what, (before, after) in (
         ("known", report.recall),
@@ -227,31 +232,49 @@ def forget(
     ],
     home: Home = None,
     model: Model = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Forget turns or keys as if they had never been told, in the weights and in all files."""
+    named = {item: int(item) if item.isdecimal() else item for item in items}
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        # All of them or none.
+        for item in named.values():
+            resident.check_item(item)
         if not yes:
-            typer.confirm(f"Forget {', '.join(items)}? It cannot be brought back.", abort=True)
-        for item in items:
-            forgotten = resident.forget(int(item) if item.isdecimal() else item)
-            _tell_forgotten(item, forgotten, as_json=as_json)
+            _confirm(f"Forget {', '.join(map(named_item, named))}? It cannot be brought back.")
+        for text, item in named.items():
+            _tell_forgotten(named_item(text), resident.forget(item), as_json=as_json, item=text)
+
+
+def _confirm(question: str) -> None:
+    # What is printed on stdout may be JSON.
+    typer.confirm(question, abort=True, err=True)
 
 
 @group.command()
-def undo(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
+def undo(
+    name: Name,
+    home: Home = None,
+    model: Model = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
     """Forget the last turn as if it had never been told."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        _tell_forgotten("the last turn", resident.undo(), as_json=as_json)
+        last = resident.last_told()
+        what = f"turn {last.id} ({last.text or 'its words were forgotten'})"
+        if not yes:
+            _confirm(f"Forget {what}? It cannot be brought back.")
+        _tell_forgotten(what, resident.forget(last.id), as_json=as_json, item="the last turn")
 
 
-def _tell_forgotten(item: str, forgotten: Forgotten, *, as_json: bool) -> None:
+def _tell_forgotten(what: str, forgotten: Forgotten, *, as_json: bool, item: str) -> None:
     if as_json:
         print_json({"item": item, **vars(forgotten)})
         return
     turns, notes = count_of(forgotten.entries, "turn"), count_of(forgotten.notes, "note")
-    typer.echo(f"Forgot {item}: {turns}, {notes}.")
+    typer.echo(f"Forgot {what}: {turns}, {notes}.")
     if not forgotten.scrubbed:
         typer.echo(
             "Its files could not all be written anew, so they may still hold the words; the next "
@@ -270,7 +293,7 @@ def verify(name: Name, home: Home = None, model: Model = None) -> None:
                 f"`nestling memory rebuild {name}`"
             )
     typer.echo(
-        f"{name} is whole: {found.entries} entries, replayed to the bit in "
+        f"{name} is whole: {count_of(found.entries, 'turn')}, replayed to the bit in "
         f"{found.milliseconds:.0f} ms."
     )
     if found.snapshots < found.kept:
@@ -339,14 +362,16 @@ def gc(
     """Clear up what a memory does not need any more. What it was told stays."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         done = resident.collect(only_now=only_now)
-    typer.echo(f"Freed {size(done.freed)}; {done.snapshots} snapshots are kept.")
+    typer.echo(f"Freed {size(done.freed)}; kept are {count_of(done.snapshots, 'snapshot')}.")
     if done.left:
         typer.echo(f"{done.left} files could not be removed.")
 
 
 @group.command("export")
 def export_file(
-    name: Name, file: Annotated[Path, typer.Argument(metavar="FILE")], home: Home = None
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; an export is replaced.")],
+    home: Home = None,
 ) -> None:
     """Write a memory as one file: journal, snapshot and checksums."""
     from nestling.resident.archive import export_memory
@@ -392,7 +417,7 @@ def branch(
 def remove(
     name: Name,
     home: Home = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove a memory for good, with its journal."""
     from nestling.resident.store import MemoryFolder
@@ -401,9 +426,7 @@ def remove(
         folder = MemoryFolder(name, home)
         folder.require()
         if not yes:
-            typer.confirm(
-                f"Remove all that {name} was told? It cannot be brought back.", abort=True
-            )
+            _confirm(f"Remove all that {name} was told? It cannot be brought back.")
         folder.remove()
     typer.echo(f"Removed {name}.")
 
@@ -414,7 +437,7 @@ def rebuild(name: Name, home: Home = None, model: Model = None) -> None:
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         rebuilt = resident.rebuild()
     typer.echo(
-        f"Rebuilt {name}: {rebuilt.entries} entries, {rebuilt.notes} notes, "
+        f"Rebuilt {name}: {count_of(rebuilt.entries, 'turn')}, {count_of(rebuilt.notes, 'note')}, "
         f"{rebuilt.milliseconds:.0f} ms."
     )
 

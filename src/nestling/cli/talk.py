@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,8 @@ from nestling.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from nestling.models.dialogue import Note
+    from nestling.models.restate import WriteReport
     from nestling.resident import Learned
     from nestling.resident.reports import Answer, Compared, Why
 
@@ -76,6 +78,8 @@ def teach(
             )
     with clear_errors():
         told = list(_texts(texts or []))
+        if not all(text.strip() for text in told):
+            raise ValueError("the text is empty; say something to be learned")
         with open_memory(memory, home, model, create=True) as resident:
             for learned in resident.learn_all(told):
                 if as_json:
@@ -133,7 +137,7 @@ def _texts(texts: list[str]) -> Iterator[str]:
         if text != "-":
             yield text
             continue
-        lines = [line.strip() for line in sys.stdin if line.strip()]
+        lines = [line.strip() for line in sys.stdin or () if line.strip()]
         if not lines:
             raise ValueError(
                 "stdin is empty; write one text a line, or give the texts as arguments"
@@ -144,7 +148,14 @@ def _texts(texts: list[str]) -> Iterator[str]:
 def _noted(learned: Learned) -> str:
     if not learned.notes:
         return f"Nothing to note: {learned.text}"
-    return "\n".join(f"Noted {note}" for note in learned.notes)
+    return "\n".join(noted_lines(learned.notes, learned.reports))
+
+
+def noted_lines(notes: Sequence[Note], reports: Sequence[WriteReport]) -> Iterator[str]:
+    """What was noted, a line each, and of what the memory could not learn, that it could not."""
+    lost = {report.note for report in reports if not report.held}
+    for note in notes:
+        yield f"Noted {note}" + (", but the memory could not learn it" if note in lost else "")
 
 
 def _labelled(answer: Answer) -> str:

@@ -95,6 +95,11 @@ class Level:
                 f"level '{self.name}' is written in sleep and has no period; set it to 0, "
                 f"got {self.period}"
             )
+        if self.source == "sleep" and self.reset == "context":
+            raise ValueError(
+                f"level '{self.name}' is written in sleep, and a reset with the context would "
+                "empty it at the next turn; leave reset at 'never'"
+            )
         if self.source == "outer" and not self.period:
             raise ValueError(
                 f"level '{self.name}' is written by training and needs a period: the tokens "

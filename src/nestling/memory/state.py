@@ -96,8 +96,13 @@ class MemoryState(Mapping[str, Tensor]):
         return MemoryState({name: function(leaf) for name, leaf in self._leaves.items()})
 
     def detach(self) -> MemoryState:
-        """The same numbers, cut from the graph that wrote them."""
-        return self._map(Tensor.detach)
+        """The same numbers, cut from the graph that wrote them.
+
+        Of a state that was written under `torch.inference_mode` it is a copy, which may be read
+        and learned into while gradients are recorded; the state itself may not.
+        """
+        recorded = not torch.is_inference_mode_enabled()
+        return self._map(lambda x: x.clone() if recorded and x.is_inference() else x.detach())
 
     def fork(self) -> MemoryState:
         """An independent copy: writing into one never changes the other."""

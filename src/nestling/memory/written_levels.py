@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nestling.memory.continuum import ContinuumMemory
 from nestling.memory.gradients import Embed
 from nestling.memory.state import is_shared
-from nestling.rules import RULES, Rule
+from nestling.rules import Rule
 
 KINDS = ("delta", "rule", "gradient", "gathered")
 
@@ -102,9 +102,16 @@ class WrittenLevels(nn.Module):
                     nn.init.constant_(raw, _to_raw(start, kind))
 
     def _learned_options(self, name: str) -> dict[str, str]:
-        """What the level's rule learns beside its rate, and how each number is bounded."""
-        learned = RULES[self.levels[name].rule].LEARNED
-        return {option: kind for option, kind in learned.items() if option != "rate"}
+        """What the level's rule learns beside its rate, and how each number is bounded.
+
+        What starts at a bound or beyond it, as a share of 0, stays as it is.
+        """
+        rule = self.levels[name].make_rule(1.0)
+        return {
+            option: kind
+            for option, kind in rule.LEARNED.items()
+            if option != "rate" and 0 < getattr(rule, option) < (1 if kind == "share" else math.inf)
+        }
 
     # -- shapes of the state -------------------------------------------------------------------
 
@@ -222,9 +229,8 @@ def _plus(deltas: Iterable[Tensor]) -> Tensor:
 def _to_raw(value: float, kind: str) -> float:
     """The free number that `_from_raw` maps to `value`."""
     if kind == "positive":
-        return math.log(max(value, 1e-6))
-    share = min(max(value, 1e-4), 1 - 1e-4)
-    return math.log(share / (1 - share))
+        return math.log(value)
+    return math.log(value / (1 - value))
 
 
 def _from_raw(raw: Tensor, kind: str) -> Tensor:

@@ -16,6 +16,8 @@ So telling and asking meet in the same words, however differently they were phra
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +37,29 @@ PAD, END, TURN, RESTATE, NOTE, IS, ASK, UNKNOWN = SPECIAL_TOKENS = (
 )
 
 
+# What stands for a letter of which a token is missing.
+BROKEN = "\N{REPLACEMENT CHARACTER}"
+# What typesetters and telephones write, and what a keyboard types for it.
+_TYPED = str.maketrans(
+    {
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{DOUBLE LOW-9 QUOTATION MARK}": '"',
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": " - ",
+        "\N{HORIZONTAL ELLIPSIS}": "...",
+        "\N{NO-BREAK SPACE}": " ",
+    }
+)
 # Relations of things; what has one is no person, and its key has no capital.
 OF_THINGS = ("place", "time")
+
+
+def typed(text: str) -> str:
+    """Text as a keyboard types it: plain quotation marks, dashes and dots, composed letters."""
+    return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text).translate(_TYPED))
 
 
 def owner_of(key: str) -> tuple[str, str]:
@@ -164,7 +187,7 @@ class Dialogue:
             elif self.ids[IS] in piece:
                 cut = piece.index(self.ids[IS])
                 key, value = _uniform(self.text(piece[:cut])), self.text(piece[cut + 1 :])
-                if key and value:
+                if key and value and BROKEN not in key + value:
                     notes.append(Note(key, value))
         return Restatement(tuple(notes), None if notes else asked)
 

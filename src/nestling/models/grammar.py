@@ -7,13 +7,13 @@ and so is the name that a key begins with, whatever the model would rather write
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from nestling.models.dialogue import ASK, IS, NOTE, SPECIAL_TOKENS, Dialogue
+from nestling.models.dialogue import ASK, BROKEN, IS, NOTE, SPECIAL_TOKENS, Dialogue
 from nestling.models.hope import Hope
 
 
@@ -36,12 +36,13 @@ class Line:
     borders: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pieces = [self.dialogue.tokenizer.decode([word]) for word in self.words]
-        inside = [
-            bool(before) and before[-1].isalnum() and piece[:1].isalnum()
-            for before, piece in pairwise(["", *self.pieces])
-        ]
-        self.borders = [not middle for middle in inside] + [True]
+        for tokens, piece in whole_pieces(self.dialogue, self.words):
+            before = next((text for text in reversed(self.pieces) if text), "")
+            # A letter of several tokens stands at the first one, and has no border inside.
+            self.pieces += [piece] + [""] * (tokens - 1)
+            inside = bool(before) and before[-1].isalnum() and piece[:1].isalnum()
+            self.borders += [not inside] + [False] * (tokens - 1)
+        self.borders.append(True)
 
     def write(self, token: int) -> None:
         ids = self.dialogue.ids
@@ -81,6 +82,19 @@ class Line:
         starts = (self.dialogue.ids[NOTE], self.dialogue.ids[ASK])
         last = max((n for n, token in enumerate(self.written) if token in starts), default=0)
         return self.written[:last]
+
+
+def whole_pieces(dialogue: Dialogue, words: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """The least runs of tokens that are whole text: how many tokens, and what they say."""
+    run: list[int] = []
+    for word in words:
+        run.append(word)
+        piece = dialogue.tokenizer.decode(run)
+        if not piece.endswith(BROKEN):
+            yield len(run), piece
+            run = []
+    if run:
+        yield len(run), dialogue.tokenizer.decode(run)
 
 
 class Grammar:

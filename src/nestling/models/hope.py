@@ -146,6 +146,10 @@ class Hope(nn.Module):
         Returns:
             `Reading`; the state is None only if none was given and nothing was learned.
         """
+        if input_ids.dim() != 2:
+            raise ValueError(
+                f"input_ids is [sequences, tokens], got the shape {list(input_ids.shape)}"
+            )
         batch, length = input_ids.shape
         if length == 0:
             raise ValueError("input_ids is empty; a model reads at least one token")
@@ -223,7 +227,7 @@ class Hope(nn.Module):
         order = lengths.argsort()
         pieces = []
         for group in order.split(max(8, math.ceil(len(order) / 4))):
-            width = min(turns.shape[-1], 4 * math.ceil(int(lengths[group].max()) / 4))
+            width = min(turns.shape[-1], max(1, 4 * math.ceil(int(lengths[group].max()) / 4)))
             hidden, _ = self.below_memory(rows[group, :width], None, lengths[group])
             pieces.append(F.pad(hidden, (0, 0, 0, turns.shape[-1] - width)))
         return torch.cat(pieces)[order.argsort()].view(*turns.shape, -1)
@@ -308,7 +312,8 @@ def _check_mask(attention_mask: Tensor, batch: int, length: int) -> None:
 
 
 def _learn_mask(learn: bool | Tensor, input_ids: Tensor) -> Tensor | None:
-    if isinstance(learn, Tensor):
+    if not isinstance(learn, bool):
+        learn = torch.as_tensor(learn, device=input_ids.device)
         if learn.shape != input_ids.shape:
             raise ValueError(
                 f"learn is True, False or a mask of shape {list(input_ids.shape)}, "

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from nestling.memory.state import MemoryState
 from nestling.models.decoding import decode, decode_lines, search
-from nestling.models.dialogue import UNKNOWN, Dialogue, Note, Restatement
+from nestling.models.dialogue import BROKEN, UNKNOWN, Dialogue, Note, Restatement, typed
 from nestling.models.grammar import Grammar
 from nestling.models.hope import Deltas, Hope
 
@@ -71,6 +71,8 @@ class WriteReport:
     `surprise` is the mean next-token loss (nats) of the value before it was learned, `update_norm`
     the L2 norm of the change of all deltas and `level_norms` that of each level, `tokens` what was
     learned and how strongly (the last one is the end), `writes` how often the note was written.
+    `held` is whether the value is what the memory says now: where it is not, it could not be
+    learned.
     """
 
     note: Note
@@ -80,6 +82,7 @@ class WriteReport:
     milliseconds: float
     tokens: tuple[TokenWrite, ...] = ()
     level_norms: Mapping[str, float] = field(default_factory=dict)
+    held: bool = True
 
 
 @torch.inference_mode()
@@ -102,6 +105,7 @@ def restate(
         max_new_tokens: a piece that is not complete by then is left out.
         together: sentences of a telling that are read at a time, as far as they fit the window.
     """
+    texts = [*map(typed, texts)]
     if asking is False:
         room = model.settings.sliding_window - max_new_tokens
         pieces = [_passages(dialogue, text, together, room) for text in texts]
@@ -137,7 +141,14 @@ def sentences(text: str) -> list[str]:
 
 
 def _joined(parts: Sequence[Restatement]) -> Restatement:
-    return Restatement(tuple(note for part in parts for note in part.notes))
+    """All notes in their order; what is said again right away is noted once."""
+    notes: list[Note] = []
+    latest: dict[str, str] = {}
+    for note in (note for part in parts for note in part.notes):
+        if latest.get(note.key) != note.value:
+            notes.append(note)
+            latest[note.key] = note.value
+    return Restatement(tuple(notes))
 
 
 def _restate_pieces(
@@ -200,6 +211,8 @@ def recall(
         )
         for ids, logprob in zip(written, logprobs, strict=True):
             text = None if ids[:1] == [dialogue.ids[UNKNOWN]] else dialogue.text(ids) or None
+            # Of a letter that came back broken nothing is known.
+            text = None if text is not None and BROKEN in text else text
             answers.append(Recall(tuple(ids), text, logprob, text is not None))
     return answers
 
@@ -236,7 +249,10 @@ def learn_notes(
             model, ids, learned(dialogue, [note], ids), state, attempts
         )
         losses = model.pair_loss(*pairs, before)[0].tolist()
-        norms = change_norms(before, model.writer.deltas(new))
+        after = model.writer.deltas(new)
+        norms = change_norms(before, after)
+        # What is likelier than all else is what is said.
+        held = writes < attempts or bool((model.pair_loss(*pairs, after) < math.log(2)).all())
         strengths = model.writer.token_strength(pairs[0])[0].tolist()
         decode_one = partial(dialogue.tokenizer.decode, skip_special_tokens=True)
         texts = [decode_one([i]) for i in pairs[1][0].tolist()]
@@ -250,6 +266,7 @@ def learn_notes(
                 milliseconds=1000 * (time.perf_counter() - start),
                 tokens=tuple(map(TokenWrite, texts, losses, strengths)),
                 level_norms=norms,
+                held=held,
             )
         )
     return state, reports

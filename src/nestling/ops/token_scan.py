@@ -86,6 +86,8 @@ def token_scan(
     """
     heads, memories, width, _ = anchor.shape
     batch, tokens = inputs.shape[:2]
+    if not tokens:
+        return torch.zeros_like(queries), decaying
     if tokens > _SEGMENT and not torch.is_grad_enabled():
         reads = []
         for start in range(0, tokens, _SEGMENT):

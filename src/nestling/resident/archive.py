@@ -55,12 +55,17 @@ class ArchiveError(StoreError):
 
 
 def export_memory(folder: MemoryFolder, path: str | Path) -> Path:
-    """Write a memory as one file, whole or not at all; an older file of that name is replaced.
+    """Write a memory as one file, whole or not at all; an older export of that name is replaced.
 
     Raises:
-        StoreError: there is no such memory, or the file cannot be written.
+        StoreError: there is no such memory, the file cannot be written, or what lies there is no
+            export.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file in it")
+    if path.exists() and not _is_archive(path):
+        raise StoreError(f"{path} is there already and is no export of a memory; name another file")
     content = _pack(folder)
     _sweep_exports(path)
     try:
@@ -68,6 +73,17 @@ def export_memory(folder: MemoryFolder, path: str | Path) -> Path:
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is an export, or an empty one that may become it."""
+    try:
+        if not path.stat().st_size:
+            return True
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _sweep_exports(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 from nestling.memory.state import MemoryState
 from nestling.models.asking import Asked, asked_of
 from nestling.models.bundle import ModelBundle, load_bundle
-from nestling.models.dialogue import Note
+from nestling.models.dialogue import Note, typed
 from nestling.models.restate import sentences
 from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
@@ -149,7 +149,7 @@ class OpenMemory:
         except UnicodeEncodeError:
             raise ValueError("the text holds characters that are not valid Unicode") from None
         allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
-        pieces = [text] if whole else sentences(text)
+        pieces = [typed(text)] if whole else sentences(typed(text))
         tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)
         if tokens > allowed:
             raise ValueError(

@@ -65,6 +65,8 @@ class Resident(VersionedMemory):
             role: of all of them, or of each.
         """
         start = time.perf_counter()
+        if isinstance(texts, str):
+            raise ValueError("learn_all takes a list of texts; `learn` takes one")
         roles = [role] * len(texts) if isinstance(role, str) else list(role)
         self._check_roles(roles)
         if len(roles) != len(texts):

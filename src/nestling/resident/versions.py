@@ -51,28 +51,61 @@ class VersionedMemory(OpenMemory):
             return self._forget(item, self._history())
 
     def undo(self) -> Forgotten:
-        """Forget the last turn.
+        """Forget the last turn that counts.
 
         Raises:
             ValueError: nothing was told yet.
         """
         with self._lock, self._folder.lease():
             history = self._history()
-            told = [entry.id for entry in living(history.entries) if entry.role in SPOKEN]
-            if not told:
-                raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
-            return self._forget(told[-1], history)
+            return self._forget(self._last_told(history.entries).id, history)
+
+    def last_told(self) -> Entry:
+        """The turn that `undo` forgets, for who shows it to somebody first.
+
+        Raises:
+            ValueError: nothing was told yet, or the memory was rolled back last: who undoes then
+                means that, and not what was told long before.
+        """
+        entries = self._history().entries
+        last = self._last_told(entries)
+        if entries[-1].role == ROLLBACK:
+            raise ValueError(
+                f"the memory '{self.name}' was rolled back last, which `nestling memory rollback "
+                f"{self.name} {entries[-1].id - 1}` takes back; to forget a turn, name it: "
+                f"`nestling memory forget {self.name} {last.id}`"
+            )
+        return last
+
+    def _last_told(self, entries: Sequence[Entry]) -> Entry:
+        told = [entry for entry in living(entries) if entry.role in SPOKEN]
+        if not told:
+            raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
+        return told[-1]
+
+    def check_item(self, item: int | str) -> None:
+        """Raise ValueError if there is no such turn or key to be forgotten."""
+        self._places_of(self._history().entries, item)
+
+    def _places_of(self, entries: Sequence[Entry], item: int | str) -> dict[int, set[int]]:
+        if isinstance(item, bool):
+            raise ValueError(f"a turn is named by its number, a note by its key; got {item}")
+        gone = places_of(entries, item)
+        if gone is not None:
+            return gone
+        what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
+        keys = {note.key for entry in entries for note in entry.notes}
+        alike = sorted(key for key in keys if key.casefold() == str(item).casefold())
+        hint = f"; did you mean '{alike[0]}'?" if alike else ""
+        raise ValueError(
+            f"the memory '{self.name}' has no {what}{hint}; `nestling memory log {self.name}` "
+            "shows what there is"
+        )
 
     def _forget(self, item: int | str, history: History) -> Forgotten:
         start = time.perf_counter()
         entries = history.entries
-        gone = places_of(entries, item)
-        if gone is None:
-            what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
-            raise ValueError(
-                f"the memory '{self.name}' has no {what}; `nestling memory log {self.name}` "
-                "shows what there is"
-            )
+        gone = self._places_of(entries, item)
         left = without(entries, gone)
         changed_history = replace(history, entries=left)
         state = state_at(self.bundle, self._folder, changed_history, len(left), before=min(gone))

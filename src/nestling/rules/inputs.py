@@ -20,7 +20,8 @@ class LayerInputs:
     a `with` block, removes the hooks.
 
     Args:
-        model: its `nn.Linear` layers are watched.
+        model: its `nn.Linear` layers are watched where they are called. What takes the weight of a
+            layer alone, as the memory of Hope does, is not seen.
 
     Raises:
         ValueError: the model has no such layer.
@@ -52,7 +53,8 @@ class LayerInputs:
             KeyError: nothing was kept for it.
         """
         rows = torch.cat([part.reshape(-1, part.shape[-1]) for part in self._rows[id(weight)]])
-        return rows.float() / math.sqrt(len(rows))
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        return rows / math.sqrt(len(rows))
 
     def clear(self) -> None:
         """Let go of what was kept."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nestling.rules.base import Rule, Tensors, blend, per_matrix, root, step_of
+from nestling.rules.momentum import started
 from nestling.rules.muon import check_newton_schulz, orthogonal
 
 
@@ -90,7 +91,7 @@ class M3Rule(Rule):
             ahead = blend(fast, grad, self.beta1) if self.nesterov else fast
             answer = self.orthogonal(ahead) + self.slow * state["slow_answer"]
             square = blend(square, answer.square(), self.beta2, self.own(square))
-            start = 1 - self.beta2 ** per_matrix(step).to(grad.dtype)
+            start = started(self.beta2, step, grad.dtype)
             answer = answer / (root(square / start) + self.eps)
             size = answer.square().mean((-2, -1), keepdim=True).clamp_min(1e-30).sqrt()
             answer = 0.2 * answer / size

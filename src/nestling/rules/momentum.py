@@ -122,6 +122,15 @@ class PreconditionedMomentumRule(Rule):
         return momentum, {"momentum": momentum, "square": square}
 
 
+def started(beta: float | Tensor, step: Tensor, dtype: torch.dtype) -> Tensor:
+    """How much of an exponential average has come in after so many steps.
+
+    It is computed in single precision at least: in half, nearly nothing would be nothing at all.
+    """
+    count = per_matrix(step).to(torch.promote_types(dtype, torch.float32))
+    return (1 - beta**count).to(dtype)
+
+
 @dataclass(frozen=True)
 class AdamWRule(Rule):
     """Adam with decoupled weight decay, the element-wise optimal memory (NL App. B).
@@ -161,10 +170,10 @@ class AdamWRule(Rule):
         mean = blend(mean, grad, self.beta1, self.own(mean))
         news = torch.mul(grad, grad, out=self.room(grad))
         square = blend(square, news, self.beta2, self.own(square))
-        count = per_matrix(step).to(grad.dtype)
-        scale = torch.div(square, 1 - self.beta2**count, out=self.room(grad))
+        begun, begun_square = (started(beta, step, grad.dtype) for beta in (self.beta1, self.beta2))
+        scale = torch.div(square, begun_square, out=self.room(grad))
         scale = root(scale, self.own(scale))
         scale = torch.add(scale, self.eps, out=self.own(scale))
         answer = torch.div(mean, scale, out=self.own(scale))
-        answer = torch.div(answer, 1 - self.beta1**count, out=self.own(answer))
+        answer = torch.div(answer, begun, out=self.own(answer))
         return answer, {"mean": mean, "square": square, "step": step}

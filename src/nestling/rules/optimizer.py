@@ -131,7 +131,8 @@ class RuleOptimizer(torch.optim.Optimizer):
                 raise ValueError(
                     f"{type(self).__name__} has no inputs for the parameter of shape "
                     f"{list(param.shape)}: pass inputs=LayerInputs(model) before the forward pass, "
-                    "and put what is no nn.Linear into a group with adamw=True"
+                    "and put what is no nn.Linear, or never called as one (the MLPs of Hope's "
+                    "memory), into a group with adamw=True"
                 )
             grads.append(grad)
         if not grads:
@@ -173,6 +174,16 @@ class RuleOptimizer(torch.optim.Optimizer):
             state["master"] = new.reshape(param.shape)
         if new.data_ptr() != param.data_ptr():
             param.copy_(new.reshape(param.shape))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of; layer inputs belong to a model and stay with it."""
+        own = ("nonfinite", "skipped", "_known")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if not hasattr(self, "workspace"):
+            self.workspace, self.inputs = Workspace(), None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state, to the bit; each tensor keeps the dtype it was saved with."""

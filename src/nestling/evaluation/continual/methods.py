@@ -20,8 +20,8 @@ RATE = 1e-3
 
 # What a night takes from the base is won back by dreams and by more passages of the base.
 _NIGHT = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
-# A class is one token: it is learned in smaller steps awake, nights are longer, and dreams hold what
-# is not asked.
+# A class is one token: it is learned in smaller steps awake, nights are longer, and dreams hold
+# what is not asked.
 _CLASS_NIGHT = {"rate": RATE / 3} | _NIGHT | {"steps": 64, "dream_weight": 4.0}
 
 
