@@ -314,6 +314,15 @@ def test_a_damaged_memory_does_not_hide_the_others(run, tmp_path):
     assert "alice" in shown.stdout and "bob" in shown.stderr
 
 
+def test_a_memory_without_its_journal_is_not_passed_over(run, tmp_path):
+    run("teach", "-m", "alice", DOG)
+    run("teach", "-m", "bob", DOG)
+    next(tmp_path.rglob("bob/journal.sqlite3")).unlink()
+    shown = run("memory", "list", code=1)
+    assert "alice" in shown.stdout and "bob" not in shown.stdout
+    assert "the journal of the memory 'bob' is missing" in shown.stderr
+
+
 def test_why_there_is_no_answer_is_said():
     unknown = Answer("I don't know.", 0.0, False, "my cat", 0.0)
     assert "Nothing was told about 'my cat'." in sources_text(Why(unknown, 0.0, (), 0, 1))

@@ -349,3 +349,14 @@ def test_the_start_of_an_average_is_not_lost_in_half_precision(name):
         moved[dtype] = weight.float()
     torch.testing.assert_close(*moved.values(), rtol=0.1, atol=0.02)
     assert float(moved[torch.bfloat16].abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_delta_gradient_descent_solves_in_half_precision(rows):
+    torch.manual_seed(0)
+    grad, weight, inputs = torch.randn(3, 4), torch.randn(3, 4), torch.randn(rows, 4)
+    rule = rules.RULES["delta_gradient_descent"](rate=0.1)
+    exact, _ = rule.update_one(grad, {}, weight, inputs)
+    half, _ = rule.update_one(grad.bfloat16(), {}, weight.bfloat16(), inputs.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, rtol=0.05, atol=0.05)

@@ -79,7 +79,10 @@ def open_memory(
 def data_folder(data: Path | None) -> Path:
     """The folder of the data sets; raises ValueError if none is named or there."""
     if data is None or not data.is_dir():
-        raise ValueError("name the folder of the data with --data or NESTLING_DATA")
+        raise ValueError(
+            "name the folder of the data with --data or NESTLING_DATA; "
+            "docs/reproductions.md says what lies in it"
+        )
     return data
 
 

@@ -43,11 +43,16 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
     from nestling.resident.history import living
     from nestling.resident.journal import JournalError
     from nestling.resident.records import SPOKEN, latest_notes
-    from nestling.resident.store import MemoryFolder, default_home, list_memories
+    from nestling.resident.store import (
+        MemoryFolder,
+        damaged_memories,
+        default_home,
+        list_memories,
+    )
 
     rows: list[dict[str, Any]] = []
-    unread: list[str] = []
     with clear_errors():
+        unread = damaged_memories(home)
         for name in list_memories(home):
             folder = MemoryFolder(name, home)
             try:
@@ -110,7 +115,11 @@ def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
 
 @group.command()
 def strength(name: Name, home: Home = None, model: Model = None, as_json: AsJson = False) -> None:
-    """Show how well a memory knows what it has noted, the weakest first."""
+    """Show how well a memory knows what it has noted, the weakest first.
+
+    The margin says by how much (nats) a value is likelier than anything else; below 0 it is not
+    known. It is recalled when somebody asks for it, and in sleep.
+    """
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         found = sorted(resident.strengths(), key=lambda item: item.margin)
     if as_json:

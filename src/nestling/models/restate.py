@@ -251,8 +251,7 @@ def learn_notes(
         losses = model.pair_loss(*pairs, before)[0].tolist()
         after = model.writer.deltas(new)
         norms = change_norms(before, after)
-        # What is likelier than all else is what is said.
-        held = writes < attempts or bool((model.pair_loss(*pairs, after) < math.log(2)).all())
+        held = writes < attempts or says(model, *pairs, after)
         strengths = model.writer.token_strength(pairs[0])[0].tolist()
         decode_one = partial(dialogue.tokenizer.decode, skip_special_tokens=True)
         texts = [decode_one([i]) for i in pairs[1][0].tolist()]
@@ -293,6 +292,12 @@ def write_until_sure(
         _, state = model.read_turns(ids, mask, state, learn=learn, hidden=hidden)
         writes += 1
     return state, pairs, writes
+
+
+def says(model: Hope, hidden: Tensor, tokens: Tensor, deltas: Deltas) -> bool:
+    """Whether a model with these deltas says tokens [B, P] itself: each is the likeliest."""
+    logits = model.head(model.above_mixers(hidden, deltas))
+    return bool((logits.argmax(-1) == tokens).all())
 
 
 def change_norms(before: Deltas, after: Deltas) -> dict[str, float]:

@@ -142,6 +142,8 @@ class OpenMemory:
     def check_text(self, text: str, *, whole: bool = False) -> None:
         """Raise ValueError for a text that cannot be learned or (`whole`) asked."""
         self._check_open()
+        if not isinstance(text, str):
+            raise ValueError(f"a text is a string, got {type(text).__name__}")
         if not text.strip():
             raise ValueError("the text is empty; say something to be learned or answered")
         try:

@@ -93,6 +93,20 @@ def list_memories(home: str | Path | None = None) -> list[str]:
         raise StoreError(f"the home {home} cannot be read: {error.strerror}") from error
 
 
+def damaged_memories(home: str | Path | None = None) -> list[str]:
+    """What is wrong with memories whose journal is missing, a sentence for each."""
+    home, found = _home(home), []
+    for path in sorted(home.iterdir() if home.exists() else ()):
+        if _NAME.fullmatch(path.name) and path.is_dir():
+            folder = MemoryFolder(path.name, home)
+            try:
+                if not folder.exists():
+                    folder.require_journal()
+            except StoreError as error:
+                found.append(str(error))
+    return found
+
+
 class MemoryFolder:
     """The directory of one memory: what is in it, and who may write it.
 
@@ -129,7 +143,7 @@ class MemoryFolder:
     def require(self) -> None:
         """Raise `MemoryNotFound`, naming those there are, unless the memory exists."""
         if not self.exists():
-            self._require_journal()
+            self.require_journal()
             known = ", ".join(list_memories(self.home)) or "none yet"
             raise MemoryNotFound(
                 f"there is no memory called '{self.name}' in {self.home}; there are: {known}"
@@ -172,7 +186,7 @@ class MemoryFolder:
         """
         if not os.path.lexists(self.path) or self.exists():
             return
-        self._require_journal()
+        self.require_journal()
         if not self.path.is_dir() or not all(
             _DEBRIS.fullmatch(path.name) for path in self.path.iterdir()
         ):
@@ -184,7 +198,8 @@ class MemoryFolder:
         self.path.rename(doomed)
         shutil.rmtree(doomed)
 
-    def _require_journal(self) -> None:
+    def require_journal(self) -> None:
+        """Raise `StoreError` if there are snapshots without the journal that tells of them."""
         if self.snapshots.is_dir() and any(self.snapshots.iterdir()):
             raise StoreError(
                 f"the journal of the memory '{self.name}' is missing from {self.path}; put a copy "

@@ -55,6 +55,12 @@ class DeltaGradientDescentRule(Rule):
             eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
             inner = eye + self.rate * x @ x.mT
             known = moved @ x.mT
-            return moved - self.rate * torch.linalg.solve(inner, known.mT).mT @ x, {}
+            return moved - self.rate * _solved(inner, known.mT).mT @ x, {}
         eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-        return torch.linalg.solve(eye + self.rate * x.mT @ x, moved.mT).mT, {}
+        return _solved(eye + self.rate * x.mT @ x, moved.mT).mT, {}
+
+
+def _solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """The solution, computed in single precision at least: nothing solves in half."""
+    dtype = torch.promote_types(matrix.dtype, torch.float32)
+    return torch.linalg.solve(matrix.to(dtype), right.to(dtype)).to(right.dtype)
