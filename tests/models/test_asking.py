@@ -142,3 +142,13 @@ def test_nobody_is_called_by_what_the_memory_refuses(bundle, memory):
     # Not even where the refusal itself is certain.
     assert not asking.is_sure(replace(found, text=None, known=False, logprob=0.0))
     assert asking.is_sure(replace(found, text="Tom", known=True, logprob=0.0))
+
+
+def test_what_could_not_be_learned_is_not_answered(bundle):
+    notes = [Note("my manager", "Łukasz"), Note("my city", "Porto")]
+    state, reports = learn_notes(bundle.model, bundle.dialogue, notes, bundle.model.new_state(1))
+    found = answers(bundle, state, "What is my boss called?", "Where do I live?")
+    for (_, answer), note, report in zip(found, notes, reports, strict=True):
+        assert answer.known == report.held
+        assert not answer.known or answer.text == note.value
+    assert reports[1].held

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,6 +32,9 @@ BEAMS = 8
 MARGIN = 3.0
 # The value of a second thought answers when all of it is more likely than this.
 SURE = 0.5
+# Less likely than this no value is an answer: the memory holds something else, or what it was told
+# could not be learned. Values that are right are seldom less likely than a half.
+PLAUSIBLE = 0.1
 _KEY_TOKENS = 32
 # Words of keys that hold what somebody does not like.
 _AGAINST = frozenset(("dislike", "disliked", "least"))
@@ -144,6 +147,13 @@ def is_sure(found: Recall) -> bool:
     return found.known and found.logprob > math.log(SURE)
 
 
+def _plausible(found: Recall) -> Recall:
+    """The same, but that what the memory itself finds unlikely is not known."""
+    if found.known and found.logprob < math.log(PLAUSIBLE):
+        return replace(found, text=None, known=False)
+    return found
+
+
 def think_again(
     model: Hope, dialogue: Dialogue, asked: Asked, state: MemoryState | None
 ) -> tuple[str, Recall] | None:
@@ -170,7 +180,7 @@ def recall_asked(
         state: one sequence; its context is not used. None asks the model without a memory, which
             has nothing to think again about.
     """
-    first = recall(model, dialogue, [item.key for item in asked], state)
+    first = [*map(_plausible, recall(model, dialogue, [item.key for item in asked], state))]
     return [
         (None if found.known or state is None else think_again(model, dialogue, item, state))
         or (item.key, found)
