@@ -148,6 +148,12 @@ def test_of_several_items_all_are_forgotten_or_none(run):
     assert '"entries": 1' in asked.stdout and "Forget" not in asked.stdout
 
 
+def test_a_key_may_be_forgotten_with_its_turn(run):
+    run("teach", "--memory", "alice", DOG, SMALL_TALK)
+    gone = run("memory", "forget", "alice", "1", "my dog", "--yes").stdout
+    assert gone == "Forgot turn 1: 1 turn, 1 note.\n"
+
+
 def test_an_export_takes_no_other_file_s_place(run, tmp_path):
     run("teach", "--memory", "alice", DOG)
     diary = tmp_path / "diary.md"

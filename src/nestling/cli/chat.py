@@ -158,7 +158,7 @@ class Chat:
         if not item:
             self.console.print("Say what: /forget 3, or /forget my dog")
             return
-        if self._is_temporary():
+        if self._refuses_while_temporary():
             return
         done = self.resident.forget(int(item) if item.isdecimal() else item)
         turns, notes = count_of(done.entries, "turn"), count_of(done.notes, "note")
@@ -195,7 +195,7 @@ class Chat:
         self.console.print(f"Kept {count_of(len(kept), 'turn')}. What is told from here on stays.")
 
     def sleep(self, _: str) -> None:
-        if self._is_temporary():
+        if self._refuses_while_temporary():
             return
         report = self.resident.sleep(progress=progress_line("sleeping: step"))
         if not report.rehearsed:
@@ -207,7 +207,7 @@ class Chat:
             self.console.print(f"The sleep was taken back: {report.reason}.")
         self._moved()
 
-    def _is_temporary(self) -> bool:
+    def _refuses_while_temporary(self) -> bool:
         """Whether this is a temporary session, in which the memory itself stays as it is."""
         if self.temporary:
             self.console.print("The memory stays as it is until /temp, or /save, ends this.")

@@ -253,7 +253,9 @@ def forget(
         if not yes:
             _confirm(f"Forget {', '.join(map(named_item, named))}? It cannot be brought back.")
         for text, item in named.items():
-            _tell_forgotten(named_item(text), resident.forget(item), as_json=as_json, item=text)
+            # A key may have gone with its turn.
+            if resident.holds(item):
+                _tell_forgotten(named_item(text), resident.forget(item), as_json=as_json, item=text)
 
 
 def _confirm(question: str) -> None:

@@ -83,6 +83,10 @@ class VersionedMemory(OpenMemory):
             raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
         return told[-1]
 
+    def holds(self, item: int | str) -> bool:
+        """Whether there is such a turn or key to be forgotten."""
+        return places_of(self._history().entries, item) is not None
+
     def check_item(self, item: int | str) -> None:
         """Raise ValueError if there is no such turn or key to be forgotten."""
         self._places_of(self._history().entries, item)
