@@ -32,9 +32,9 @@ BEAMS = 8
 MARGIN = 3.0
 # The value of a second thought answers when all of it is more likely than this.
 SURE = 0.5
-# Less likely than this no value is an answer: the memory holds something else, or what it was told
-# could not be learned. Values that are right are seldom less likely than a half.
-PLAUSIBLE = 0.1
+# Less likely than this no value is an answer: it could not be learned, and other words came back.
+# A value that is right may be as unlikely as one in a hundred.
+PLAUSIBLE = 1e-3
 _KEY_TOKENS = 32
 # Words of keys that hold what somebody does not like.
 _AGAINST = frozenset(("dislike", "disliked", "least"))
