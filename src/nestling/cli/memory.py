@@ -51,8 +51,8 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
     )
 
     rows: list[dict[str, Any]] = []
+    unread: list[str] = []
     with clear_errors():
-        unread = damaged_memories(home)
         for name in list_memories(home):
             folder = MemoryFolder(name, home)
             try:
@@ -72,6 +72,7 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
                     "last": told[-1].time if told else None,
                 }
             )
+        unread += damaged_memories(home)
     if as_json:
         for row in rows:
             print_json(row)
