@@ -14,10 +14,10 @@ from nestling.cli.common import (
     Model,
     clear_errors,
     count_of,
-    named_item,
     open_memory,
     progress_line,
 )
+from nestling.cli.forgetting import forgotten_line, item_of, named_item
 from nestling.cli.talk import noted_lines, sources_text
 
 if TYPE_CHECKING:
@@ -160,9 +160,8 @@ class Chat:
             return
         if self._refuses_while_temporary():
             return
-        done = self.resident.forget(int(item) if item.isdecimal() else item)
-        turns, notes = count_of(done.entries, "turn"), count_of(done.notes, "note")
-        self.console.print(f"Forgot {named_item(item)}: {turns}, {notes}.")
+        done = self.resident.forget(item_of(item))
+        self.console.print(forgotten_line(named_item(item), done))
         self._forgot()
 
     def undo(self, _: str) -> None:

@@ -13,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from nestling.resident import Resident
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")]
 MemoryName = Annotated[str, typer.Option("--memory", "-m", help="Whose memory: a name.")]
 Home = Annotated[
     Path | None,
@@ -105,9 +107,10 @@ def count_of(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def named_item(item: str) -> str:
-    """What is to be forgotten, for people: "turn 3", "'my dog'"."""
-    return f"turn {item}" if item.isdecimal() else f"'{item}'"
+def confirm(question: str) -> None:
+    """Ask, and end the command unless the answer is yes."""
+    # What is printed on stdout may be JSON.
+    typer.confirm(question, abort=True, err=True)
 
 
 def progress_line(what: str) -> Callable[[int, int], None]:

@@ -11,21 +11,20 @@ from nestling.cli.common import (
     AsJson,
     Home,
     Model,
+    Name,
+    Yes,
     clear_errors,
+    confirm,
     count_of,
-    named_item,
     open_memory,
     print_json,
     progress_line,
 )
+from nestling.cli.forgetting import forget, undo
 
 if TYPE_CHECKING:
     from nestling.models.dialogue import Dialogue
     from nestling.resident.records import Entry
-    from nestling.resident.reports import Forgotten
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")]
 
 group = typer.Typer(
     help="Look at memories, let them sleep and forget, go back, carry them elsewhere.",
@@ -233,65 +232,8 @@ def _noted(entry: Entry) -> str:
     return "; ".join(f"{note.key} = {note.value}" for note in entry.notes)
 
 
-@group.command()
-def forget(
-    name: Name,
-    items: Annotated[
-        list[str],
-        typer.Argument(metavar="ITEM...", help="Turns by number, or keys such as 'my dog'."),
-    ],
-    home: Home = None,
-    model: Model = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Forget turns or keys as if they had never been told, in the weights and in all files."""
-    named = {item: int(item) if item.isdecimal() else item for item in items}
-    with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        # All of them or none.
-        for item in named.values():
-            resident.check_item(item)
-        if not yes:
-            _confirm(f"Forget {', '.join(map(named_item, named))}? It cannot be brought back.")
-        for text, item in named.items():
-            # A key may have gone with its turn.
-            if resident.holds(item):
-                _tell_forgotten(named_item(text), resident.forget(item), as_json=as_json, item=text)
-
-
-def _confirm(question: str) -> None:
-    # What is printed on stdout may be JSON.
-    typer.confirm(question, abort=True, err=True)
-
-
-@group.command()
-def undo(
-    name: Name,
-    home: Home = None,
-    model: Model = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Forget the last turn as if it had never been told."""
-    with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        last = resident.last_told()
-        what = f"turn {last.id} ({last.text or 'its words were forgotten'})"
-        if not yes:
-            _confirm(f"Forget {what}? It cannot be brought back.")
-        _tell_forgotten(what, resident.forget(last.id), as_json=as_json, item="the last turn")
-
-
-def _tell_forgotten(what: str, forgotten: Forgotten, *, as_json: bool, item: str) -> None:
-    if as_json:
-        print_json({"item": item, **vars(forgotten)})
-        return
-    turns, notes = count_of(forgotten.entries, "turn"), count_of(forgotten.notes, "note")
-    typer.echo(f"Forgot {what}: {turns}, {notes}.")
-    if not forgotten.scrubbed:
-        typer.echo(
-            "Its files could not all be written anew, so they may still hold the words; the next "
-            "write tries again."
-        )
+group.command()(forget)
+group.command()(undo)
 
 
 @group.command()
@@ -438,7 +380,7 @@ def remove(
         folder = MemoryFolder(name, home)
         folder.require()
         if not yes:
-            _confirm(f"Remove all that {name} was told? It cannot be brought back.")
+            confirm(f"Remove all that {name} was told? It cannot be brought back.")
         folder.remove()
     typer.echo(f"Removed {name}.")
 

@@ -40,7 +40,7 @@ def recall_curve(rows: Sequence[Row], path: str | Path) -> Path:
     lines = sorted(group_rows(on, "phrasings").items(), reverse=True)
     for colour, ((phrasings,), of_line) in zip(_COLOURS, lines, strict=False):
         label = f"memory on, {labels.get(phrasings, phrasings)}"
-        _mean_and_band(axes, of_line, "facts", label, colour)
+        _exact_match(axes, of_line, "facts", label, colour)
     if off:
         axes.axhline(
             statistics.fmean(off), color=_OFF, linestyle="--", linewidth=1.2, label="memory off"
@@ -64,7 +64,7 @@ def small_talk_curve(rows: Sequence[Row], path: str | Path) -> Path:
     for position, ((facts,), of_line) in enumerate(sorted(group_rows(rows, "facts").items())):
         label = f"{facts:,} fact{'' if facts == 1 else 's'}"
         colour = _COLOURS[position % len(_COLOURS)]
-        _mean_and_band(axes, of_line, "small_talk_tokens", label, colour)
+        _exact_match(axes, of_line, "small_talk_tokens", label, colour)
     tokens = [row["small_talk_tokens"] for row in rows]
     # Logarithmic but for the stretch from no small talk to the least of it.
     if least := min((count for count in tokens if count > 0), default=0):
@@ -189,10 +189,7 @@ def tasks_curve(streams: Mapping[str, Sequence[Row]], path: str | Path) -> Path:
             matrices = matrices_of(by_method[method])
             lines = [[statistics.fmean(line) for line in matrix] for matrix in matrices]
             points = [*zip(*lines, strict=True)]
-            x = range(1, len(points) + 1)
-            axes.plot(x, [*map(statistics.fmean, points)], ".-", color=colour, label=label)
-            low, high = [*map(min, points)], [*map(max, points)]
-            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+            _mean_and_band(axes, range(1, len(points) + 1), points, label, colour)
         axes.set(xlabel="tasks learned", ylabel="accuracy on all of them", ylim=(-0.03, 1.03))
         axes.set_title(title, fontsize="small")
         axes.grid(alpha=0.25, linewidth=0.6)
@@ -267,10 +264,15 @@ def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _mean_and_band(axes: Any, rows: Sequence[Row], column: str, label: str, colour: str) -> None:
+def _exact_match(axes: Any, rows: Sequence[Row], column: str, label: str, colour: str) -> None:
     points = sorted(group_rows(rows, column).items())
-    x = [key[0] for key, _ in points]
     values = [[row["exact_match"] for row in of_point] for _, of_point in points]
+    _mean_and_band(axes, [key[0] for key, _ in points], values, label, colour)
+
+
+def _mean_and_band(
+    axes: Any, x: Sequence[int], values: Sequence[Sequence[float]], label: str, colour: str
+) -> None:
     axes.plot(x, [*map(statistics.fmean, values)], "o-", color=colour, markersize=4, label=label)
     axes.fill_between(
         x, [*map(min, values)], [*map(max, values)], color=colour, alpha=0.18, linewidth=0

@@ -113,9 +113,7 @@ class SequenceModel(nn.Module):
         """Logits [B, T, V] of ids [B, T]."""
         if self.decoder is None:
             return self.hope(ids).logits
-        lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
-        hidden, _ = self.hope.below_memory(ids, None, lengths)
-        last = self.hope.above_mixers(hidden, {})[:, -1:]
+        last = self.hope.read_fresh(ids)[:, -1:]
         return self.decoder(last + self.places[: ids.shape[1]])
 
 

@@ -36,12 +36,13 @@ class Line:
     borders: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        before = ""
         for tokens, piece in whole_pieces(self.dialogue, self.words):
-            before = next((text for text in reversed(self.pieces) if text), "")
             # A letter of several tokens stands at the first one, and has no border inside.
             self.pieces += [piece] + [""] * (tokens - 1)
             inside = bool(before) and before[-1].isalnum() and piece[:1].isalnum()
             self.borders += [not inside] + [False] * (tokens - 1)
+            before = piece
         self.borders.append(True)
 
     def write(self, token: int) -> None:

@@ -198,6 +198,11 @@ class Hope(nn.Module):
                 x = block.memory(x)
         return x, context
 
+    def read_fresh(self, input_ids: Tensor) -> Tensor:
+        """What `head` is given of tokens read with a fresh memory: [B, T] -> [B, T, d]."""
+        lengths = torch.full((len(input_ids),), input_ids.shape[1], device=input_ids.device)
+        return self.above_mixers(self.below_memory(input_ids, None, lengths)[0], {})
+
     def above_mixers(self, hidden: Tensor, deltas: Deltas) -> Tensor:
         """The written memory and the last norm: [B, T, d] -> [B, T, d], what `head` is given."""
         return self.norm(self.layers[-1].memory(hidden, deltas))

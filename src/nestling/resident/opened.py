@@ -150,8 +150,9 @@ class OpenMemory:
             text.encode()
         except UnicodeEncodeError:
             raise ValueError("the text holds characters that are not valid Unicode") from None
+        text = typed(text)
         allowed = max(1, self.bundle.model.settings.sliding_window - _RESTATEMENT_TOKENS)
-        pieces = [typed(text)] if whole else sentences(typed(text))
+        pieces = [text] if whole else sentences(text)
         tokens = max(len(self.bundle.dialogue.turn(piece)) for piece in pieces)
         if tokens > allowed:
             raise ValueError(

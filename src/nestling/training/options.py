@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.presets import build_settings
 from nestling.models.settings import HopeSettings
+from nestling.training.told_facts.splits import check_share
 
 Options = TypeVar("Options")
 
@@ -112,8 +113,7 @@ class ToldFactsOptions:
         if not self.stages or min(self.stages) < 1:
             raise ValueError(f"stages are numbers of facts, 1 or more, got {self.stages}")
         for name in _SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share between 0 and 1, got {getattr(self, name)}")
+            check_share(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,7 @@ def _losses(model: Hope, passages: Passages) -> Tensor:
 
 
 def _asked_logits(model: Hope, passages: Passages) -> Tensor:
-    lengths = torch.full((len(passages),), passages.ids.shape[1], device=passages.ids.device)
-    hidden, _ = model.below_memory(passages.ids, None, lengths)
-    return model.head(model.above_mixers(hidden, {})[passages.asked])
+    return model.head(model.read_fresh(passages.ids)[passages.asked])
 
 
 def _read_apart(lengths: Tensor) -> tuple[Tensor, ...]:

@@ -92,7 +92,8 @@ class Kept:
 
     def times_rehearsed(self) -> Tensor:
         """How often each of `all` was rehearsed, int64."""
-        return torch.cat([self.base_times, torch.tensor([d.rehearsed for d in self.drawn]).long()])
+        times = torch.tensor([drawn.rehearsed for drawn in self.drawn], dtype=torch.int64)
+        return torch.cat([self.base_times, times])
 
     def rehearsed(self, times: Tensor) -> None:
         """Each of `all` was rehearsed so often by now."""

@@ -11,7 +11,7 @@ from nestling.training.told_facts.open_families import Family, OpenFact, familie
 from nestling.training.told_facts.relation import Relation
 from nestling.training.told_facts.relations import RELATIONS
 from nestling.training.told_facts.sentences import Sentence, SentenceFact, all_sentences
-from nestling.training.told_facts.splits import check_split, split_of
+from nestling.training.told_facts.splits import check_share, check_split, split_of
 from nestling.training.told_facts.values import Draw, first_name, listed
 from nestling.training.told_facts.word_lists import KIN
 
@@ -224,12 +224,6 @@ class FactDraws:
             value = self.value(relation)
             if subject not in value.split(" "):
                 return value
-
-
-def check_share(name: str, share: float) -> None:
-    """Raises ValueError for what is no share."""
-    if not 0 <= share <= 1:
-        raise ValueError(f"{name} is a share between 0 and 1, got {share}")
 
 
 def relation_of(label: str) -> Relation:

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import TypeVar
 
 from nestling.training.told_facts import frames
-from nestling.training.told_facts.fact_draws import FactDraws, check_share, relation_of
+from nestling.training.told_facts.fact_draws import FactDraws, relation_of
 from nestling.training.told_facts.facts import Fact, Question, Telling
 from nestling.training.told_facts.open_families import Family, OpenFact, families
 from nestling.training.told_facts.relation import Relation
@@ -16,7 +16,7 @@ from nestling.training.told_facts.relations import parse_key
 from nestling.training.told_facts.sentences import SentenceFact, all_sentences
 from nestling.training.told_facts.slips import slip
 from nestling.training.told_facts.small_talk import FURTHER, SMALL_TALK
-from nestling.training.told_facts.splits import check_split
+from nestling.training.told_facts.splits import check_share, check_split
 from nestling.training.told_facts.templates import Forms, TellingTemplate, american
 from nestling.training.told_facts.wording import (
     after,

@@ -49,3 +49,9 @@ def check_split(argument: str, split: str) -> None:
     """Raise ValueError unless `split` is one of SPLITS."""
     if split not in SPLITS:
         raise ValueError(f"{argument} is {split!r}; allowed are 'train' and 'held_out'")
+
+
+def check_share(name: str, share: float) -> None:
+    """Raise ValueError for what is no share."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} is a share between 0 and 1, got {share}")
