@@ -7,7 +7,7 @@ import torch
 
 from nestling.training import night
 from nestling.training.nested_weights import NestedWeights
-from nestling.training.night import NightOptions, sleep
+from nestling.training.night import Elder, NightOptions, sleep
 from nestling.training.passages import mean_loss, passages_of
 
 OPTIONS = NightOptions(steps=150, batch=4, rate=5e-3)
@@ -99,6 +99,60 @@ def test_a_dream_goes_on_from_a_passage_as_the_model_would(tiny_hope):
     assert (steps[:, 3:] == 1).float().mean() > 0.8
     again = night.dream(tiny_hope, passages, 20, 6, torch.Generator().manual_seed(0))
     assert torch.equal(ids, again)
+
+
+def test_a_dream_may_begin_anywhere_in_a_passage(tiny_hope):
+    passages = walks(1, count=2)
+    generator = torch.Generator().manual_seed(0)
+    ids = night.dream(tiny_hope, passages, 60, 6, generator, anywhere=True)
+    begun = {tuple(row) for row in ids[:, :4].tolist()}
+    # Six tokens are seven less the last, which is only asked.
+    wanted = {tuple(row[at : at + 4]) for row in passages.ids.tolist() for at in range(2)}
+    assert begun == wanted
+
+
+def test_an_elder_keeps_what_the_slow_level_has_lost(evening, monkeypatch):
+    """Of the last walks nothing is rehearsed; the elder dreams of their tokens."""
+    monkeypatch.setattr(night, "_BEGUN", 1)
+    model, _, day, before = evening
+    elder = copy.deepcopy(model)
+    train(elder, before)
+    after = {}
+    for name, one in (("elder", Elder(elder, 4)), ("none", None)):
+        woken = copy.deepcopy(model)
+        # The slow level knows no more than the day.
+        levels = NestedWeights(woken, (0,))
+        sleep(
+            woken,
+            levels,
+            day,
+            before[:4],
+            before,
+            torch.zeros(4, dtype=torch.int64),
+            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=8, dream_weight=4.0, bound=10.0),
+            torch.Generator().manual_seed(0),
+            one,
+        )
+        after[name] = mean_loss(woken, before[4:]).item()
+    assert after["elder"] < 0.7 * after["none"]
+
+
+def test_of_both_dreamers_each_dreams_half_of_its_own(evening, monkeypatch):
+    model, levels, day, before = evening
+    elder = copy.deepcopy(model)
+    seen = []
+    own = night.dream
+
+    def dream(who, passages, count, length, generator, *, anywhere):
+        seen.append((who is elder, len(passages), count, anywhere))
+        return own(who, passages, count, length, generator, anywhere=anywhere)
+
+    monkeypatch.setattr(night, "dream", dream)
+    options = NightOptions(steps=3, batch=2, dreamed=8, bound=10.0)
+    times = torch.zeros(len(before), dtype=torch.int64)
+    generator = torch.Generator().manual_seed(0)
+    sleep(model, levels, day, before, before, times, options, generator, Elder(elder, 3))
+    assert seen == [(True, 3, 12, True), (False, len(before) - 3, 12, False)]
 
 
 def test_dreams_keep_what_is_rehearsed_in_no_other_way(evening):

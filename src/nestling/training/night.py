@@ -5,9 +5,11 @@ slow level still has the weights of the evening before. In the night the model r
 the day by their own tokens and passages of before by what the slow level says of them: of these it
 takes, in turn, those that the day has hurt most and those that were rehearsed least often. What is
 kept of before is little. So the slow level may dream besides: it goes on from the first words of
-kept passages as it would, and what it says of its dreams is rehearsed too. Then all levels take the
-weights that the night has made. A night that leaves the model worse on what it must not lose is
-taken back: everything is as it was in the evening before.
+kept passages as it would, and what it says of its dreams is rehearsed too. Of what came before
+everything else an elder can dream, the model as it was in the beginning, a level that is never
+written: what it says does not drift from night to night. Then all levels take the weights that the
+night has made. A night that leaves the model worse on what it must not lose is taken back:
+everything is as it was in the evening before.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from torch import Tensor
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.passages import (
-    TOGETHER,
     Passages,
     asked_logits,
     losses_of,
@@ -35,6 +36,8 @@ from nestling.training.steps import take_step
 _PROBED = 32
 # Tokens of a passage that a dream begins with.
 _BEGUN = 4
+# Dreams that go on side by side.
+DREAMT = 128
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ class NightOptions:
 
 
 @dataclass(frozen=True)
+class Elder:
+    """A model that is never written, and what it dreams from.
+
+    Args:
+        model: the one of the beginning.
+        passages: of before, that so many of the first are what it knew.
+    """
+
+    model: Hope
+    passages: int
+
+
+@dataclass(frozen=True)
 class NightReport:
     """Losses of the day, of passages of before and of the base: in the evening and next morning."""
 
@@ -81,6 +97,7 @@ def sleep(
     rehearsed: Tensor,
     options: NightOptions,
     generator: torch.Generator,
+    elder: Elder | None = None,
 ) -> NightReport:
     """One night.
 
@@ -90,6 +107,8 @@ def sleep(
         before: what is kept of earlier days.
         base: what must not be lost; it is not rehearsed.
         rehearsed: [N] for `before`, how often each was rehearsed; it is counted up.
+        elder: dreams half of the dreams; None for nights in which the slow level dreams all.
+            Its passages are taken from their middle as well.
 
     Raises:
         ValueError: there is no level of sleep.
@@ -109,10 +128,7 @@ def sleep(
     with torch.no_grad():
         for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
             weight.lerp_(slow, 1 - options.share)
-    dreams = None
-    if len(before) and options.dreamed:
-        count = options.steps * options.dreamed
-        dreams = dream(teacher, before, count, day.ids.shape[1], generator)
+    dreams = _dreams(teacher, elder, before, day.ids.shape[1], options, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
     for step in range(options.steps):
@@ -122,9 +138,9 @@ def sleep(
             chosen = order[places % len(order)]
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
-        if dreams is not None:
-            dreamt = _differing(model, teacher, dreams[step :: options.steps]).mean()
-            loss = loss + options.dream_weight * dreamt
+        for dreamer, ids in dreams:
+            dreamt = _differing(model, dreamer, ids[step :: options.steps]).mean()
+            loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
@@ -133,18 +149,52 @@ def sleep(
     return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
 
+def _dreams(
+    teacher: Hope,
+    elder: Elder | None,
+    before: Passages,
+    length: int,
+    options: NightOptions,
+    generator: torch.Generator,
+) -> list[tuple[Hope, Tensor]]:
+    """Who dreams in a night, and what."""
+    if not options.dreamed:
+        return []
+    known = elder.passages if elder else 0
+    parts = [(teacher, before[known:], False)]
+    if elder:
+        parts.insert(0, (elder.model, before[:known], True))
+    parts = [part for part in parts if len(part[1])]
+    count = options.steps * max(1, options.dreamed // max(1, len(parts)))
+    return [
+        (who, dream(who, passages, count, length, generator, anywhere=anywhere))
+        for who, passages, anywhere in parts
+    ]
+
+
 @torch.no_grad()
 def dream(
-    model: Hope, passages: Passages, count: int, length: int, generator: torch.Generator
+    model: Hope,
+    passages: Passages,
+    count: int,
+    length: int,
+    generator: torch.Generator,
+    *,
+    anywhere: bool = False,
 ) -> Tensor:
     """Token ids [count, length] that a model goes on with, drawn as likely as it finds them.
 
-    Each begins with the first tokens of one of the passages, drawn as often as it is long.
+    Each begins with the first tokens of one of the passages, drawn as often as it is long, or with
+    tokens from `anywhere` in it.
     """
-    size = passages.lengths.to(torch.float32)
-    rows = torch.multinomial(size, count, replacement=True, generator=generator)
-    begun = passages.ids[rows, :_BEGUN]
-    return torch.cat([_gone_on(model, some, length, generator) for some in begun.split(TOGETHER)])
+    size = passages.lengths
+    rows = torch.multinomial(size.float(), count, replacement=True, generator=generator)
+    places = torch.arange(min(_BEGUN, passages.ids.shape[1])).expand(count, -1)
+    if anywhere:
+        room = (size[rows] - _BEGUN + 1).clamp(min=1)
+        places = places + (torch.rand(count, generator=generator) * room).long()[:, None]
+    begun = passages.ids[rows[:, None], places]
+    return torch.cat([_gone_on(model, some, length, generator) for some in begun.split(DREAMT)])
 
 
 def _gone_on(model: Hope, begun: Tensor, length: int, generator: torch.Generator) -> Tensor:

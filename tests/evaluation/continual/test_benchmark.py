@@ -200,6 +200,21 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
     assert len(learner.kept.drawn) == 16
 
 
+def test_the_elder_of_a_night_is_the_model_of_the_beginning():
+    stream = make_stream("text")
+    first = COURSE.model(VOCABULARY, 0).eval()
+    weights = {name: weight.clone() for name, weight in first.named_parameters()}
+    learner = METHODS["hope, levels 2, sleep"].make(
+        first, stream, seed=0, **METHODS["hope, levels 2, sleep"].settings[0]
+    )
+    live(learner, stream, COURSE, 1, 0)
+    assert learner.elder.model is first and learner.elder.passages == len(learner.kept.base)
+    assert learner.night.dreamed and learner.reports
+    for name, weight in first.named_parameters():
+        assert torch.equal(weight, weights[name])
+    assert not torch.equal(first.embedding.weight, learner.model.embedding.weight)
+
+
 def test_what_is_kept_has_room_for_so_much_and_a_quarter_is_of_the_base():
     stream = make_stream("text")
     # Passages of nine tokens: room for two of the base, one to look at, and six others.
@@ -250,10 +265,9 @@ def test_the_base_may_have_more_of_the_room():
     for _ in range(10):
         kept.add(walks(1, 4))
     assert (len(kept.base), len(kept.check), len(kept.drawn)) == (3, 1, 4)
-    for name in ("replay, half its room for the base", "hope, levels 3, sleep"):
-        model = COURSE.model(VOCABULARY, 0)
-        learner = METHODS[name].make(model, stream, seed=0, **METHODS[name].settings[0])
-        assert learner.kept.room < Kept(stream, ROOM, 0).room
+    method = METHODS["replay, half its room for the base"]
+    learner = method.make(COURSE.model(VOCABULARY, 0), stream, seed=0, **method.settings[0])
+    assert learner.kept.room < Kept(stream, ROOM, 0).room
 
 
 def test_replay_rehearses_all_of_its_room():
@@ -305,28 +319,6 @@ def test_the_best_setting_is_the_one_that_is_taken(tmp_path, monkeypatch, judged
     )
     rows = list(measure_continual(tmp_path, streams=["text"], models=["it"], seeds=[0]))
     assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best:g}")]
-
-
-def test_where_classes_are_asked_there_may_be_settings_of_their_own(tmp_path, monkeypatch):
-    own = Method(lambda *_, rate, seed: rate, ({"rate": 1.0},), for_classes=({"rate": 2.0},))
-    monkeypatch.setattr(benchmark, "METHODS", {"it": own})
-    monkeypatch.setattr(benchmark, "Texts", lambda *_: None)
-    monkeypatch.setattr(
-        benchmark,
-        "STREAMS",
-        {
-            "text": lambda _, seed: make_stream("text", seed),
-            "classes": lambda _, seed: make_stream("classes", seed),
-        },
-    )
-    monkeypatch.setattr(benchmark, "begun_model", lambda *_: None)
-    monkeypatch.setattr(
-        benchmark,
-        "live",
-        lambda rate, *_: {"summary": {"average": rate}, "matrix": [], "judged": "accuracy"},
-    )
-    rows = measure_continual(tmp_path, streams=["text", "classes"], models=["it"], seeds=[0])
-    assert [row["setting"] for row in rows] == ["rate 1", "rate 2"]
 
 
 def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):

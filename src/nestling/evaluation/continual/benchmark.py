@@ -140,9 +140,8 @@ def measure_continual(
         return (-1 if row["judged"] == "loss" else 1) * row["summary"]["average"]
 
     for stream in streams:
-        by_classes = bool(stream_of(stream, seeds[0]).tasks[0].classes)
         for method in models:
-            chosen = METHODS[method].best(partial(score, stream, method), classes=by_classes)
+            chosen = METHODS[method].best(partial(score, stream, method))
             for seed in seeds:
                 row = run(stream, method, chosen, seed)
                 common = {

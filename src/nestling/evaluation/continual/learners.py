@@ -18,7 +18,7 @@ from nestling.evaluation.continual.kept import BASE_ROOM, ROOM, Kept
 from nestling.evaluation.continual.streams import Stream
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
-from nestling.training.night import NightOptions, NightReport, sleep
+from nestling.training.night import Elder, NightOptions, NightReport, sleep
 from nestling.training.passages import TOGETHER, Passages, joined, losses_of, mean_loss
 from nestling.training.steps import take_step
 
@@ -126,6 +126,8 @@ class HopeLearner(FineTuning):
         self.levels = NestedWeights(self.model, periods, share)
         self.night = night
         self.kept = Kept(stream, ROOM, seed, base_room)
+        # The model that is given is never written: a level that all others can ask.
+        self.elder = Elder(model, len(self.kept.base))
         self.day: list[Passages] = []
         self.longest_day = 0
         self.generator = torch.Generator().manual_seed(seed)
@@ -156,6 +158,7 @@ class HopeLearner(FineTuning):
                 times,
                 self.night,
                 self.generator,
+                self.elder,
             )
         )
         self.kept.rehearsed(times)

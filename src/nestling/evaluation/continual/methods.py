@@ -18,11 +18,9 @@ from nestling.training.night import NightOptions
 RATE = 1e-3
 
 
-# What a night takes from the base is won back by dreams and by more passages of the base.
-_NIGHT = {"share": 0.5, "dreamed": 8, "base_room": 0.5}
-# A class is one token: it is learned in smaller steps awake, nights are longer, and dreams hold
-# what is not asked.
-_CLASS_NIGHT = {"rate": RATE / 3} | _NIGHT | {"steps": 64, "dream_weight": 4.0}
+# Who sleeps takes smaller steps by day, and learns at night what is left; dreams hold the base, and
+# of classes, each of which is one token, what is not asked.
+_NIGHT = {"rate": RATE / 3, "share": 0.5, "steps": 64, "dreamed": 8, "dream_weight": 4.0}
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
@@ -39,8 +37,7 @@ def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
         night = night if sleeps else None
         return HopeLearner(*args, rate=rate, levels=levels, night=night, **options)
 
-    settings, for_classes = (({},), ()) if not sleeps else ((_NIGHT,), (_CLASS_NIGHT,))
-    return Method(make, settings, levels=levels, sleeps=sleeps, for_classes=for_classes)
+    return Method(make, (_NIGHT,) if sleeps else ({},), levels=levels, sleeps=sleeps)
 
 
 # Slower levels are slower learners: the same is open to fine-tuning and replay.
