@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestling.ops.packing import (
+    append_in_room,
     append_rows,
     left_align,
     mask_rows,
@@ -64,6 +65,25 @@ def test_append_rows_of_nothing_is_one_empty_row():
     assert grid.shape == (2, 1, 3)
     assert not grid.any()
     assert not total.any()
+
+
+def test_append_in_room_is_append_rows_and_slice_rows_where_all_agree():
+    buffer, x = rows(2, 5, 3), 10 * rows(2, 2, 3)
+    count, lengths = torch.tensor([3, 3]), torch.tensor([2, 2])
+    buffer[:, 3:] = 0
+    grid, filled = append_in_room(buffer, count, x, lengths)
+    wanted, total = append_rows(buffer, count, x, lengths)
+    assert torch.equal(grid, wanted)
+    assert torch.equal(filled, slice_rows(wanted, torch.zeros_like(total), 5, total))
+    assert not buffer[:, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("count", "lengths"), [([3, 2], [2, 2]), ([3, 3], [2, 1]), ([4, 4], [2, 2]), ([0, 0], [0, 0])]
+)
+def test_append_in_room_leaves_other_cases_to_append_rows(count, lengths):
+    buffer, x = rows(2, 5), rows(2, 2)
+    assert append_in_room(buffer, torch.tensor(count), x, torch.tensor(lengths)) is None
 
 
 def test_append_rows_ignores_what_stands_behind_count_and_lengths():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nestling.ops.packing import append_rows, slice_rows, take_rows
+from nestling.ops.packing import append_in_room, append_rows, slice_rows, take_rows
 
 State = dict[str, Tensor]
 
@@ -98,10 +98,13 @@ class Attention(nn.Module):
         position = count[:, None] + column
         q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
         held = count.clamp(max=self.window)
-        remembered = int(held.max())
-        keys, total = append_rows(state["keys"][:, :remembered], held, k, lengths)
-        values, _ = append_rows(state["values"][:, :remembered], held, v, lengths)
+        (keys, new_keys), (values, new_values) = (
+            self._remember(state[leaf], held, new, lengths)
+            for leaf, new in (("keys", k), ("values", v))
+        )
+        total = held + lengths
         if length > 2 * self.window:
+            remembered = int(held.max())
             old_keys, old_values = (state[leaf][:, :remembered] for leaf in ("keys", "values"))
             y = self._attend_in_blocks(q, k, v, old_keys, old_values, held)
         else:
@@ -110,13 +113,22 @@ class Attention(nn.Module):
             distance = place[..., None] - torch.arange(keys.shape[1], device=x.device)
             mask = (distance >= 0) & (distance < self.window)
             y = self._attend(q, keys, values, mask[:, None])
-        first = (total - self.window).clamp(min=0)
-        new = {
-            "keys": slice_rows(keys, first, self.window, total),
-            "values": slice_rows(values, first, self.window, total),
-            "count": count + lengths,
-        }
+        new = {"keys": new_keys, "values": new_values, "count": count + lengths}
         return self.out(y.reshape(batch, length, width)), new
+
+    def _remember(
+        self, old: Tensor, held: Tensor, new: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rows [B, W, H, K], of which `held` [B] count, and new ones [B, T, H, K] behind them.
+
+        Returns all of them [B, R, H, K], and the last W of each sequence: the new state.
+        """
+        fits = append_in_room(old, held, new, lengths)
+        if fits is not None:
+            return fits
+        rows, total = append_rows(old[:, : int(held.max())], held, new, lengths)
+        first = (total - self.window).clamp(min=0)
+        return rows, slice_rows(rows, first, self.window, total)
 
     def _attend_in_blocks(
         self,

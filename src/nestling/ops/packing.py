@@ -64,6 +64,22 @@ def append_rows(buffer: Tensor, count: Tensor, x: Tensor, lengths: Tensor) -> tu
     return mask_rows(grid, total), total
 
 
+def append_in_room(
+    buffer: Tensor, count: Tensor, x: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """`append_rows` where all sequences agree and `buffer` has room: one copy, and not several.
+
+    Returns the grid `[B, R, ...]` and the buffer `[B, C, ...]` with the new rows in it, of which
+    the grid is a view; None where sequences differ or the room does not suffice.
+    """
+    held, new = _agreed(count), _agreed(lengths)
+    if held is None or new is None or not 0 < held + new <= buffer.shape[1]:
+        return None
+    filled = buffer.clone()
+    filled[:, held : held + new] = x[:, :new]
+    return filled[:, : held + new], filled
+
+
 def left_align(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Move the rows where `mask [B, T]` is true to the left, in their order.
 
