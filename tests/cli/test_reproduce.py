@@ -100,6 +100,18 @@ def test_the_ablation_is_trained_on_data_and_stands_beside_the_papers(tmp_path, 
     assert rows[0]["perplexity"] != rows[1]["perplexity"]
 
 
+def test_variants_are_compared_seed_by_seed_and_what_diverged_with_nothing():
+    rows = [
+        {"model": model, "seed": seed, "perplexity": value, "carried_perplexity": value}
+        for model, values in (("hope", (10.0, 20.0)), ("static k", (11.0, 24.0)))
+        for seed, value in enumerate(values)
+    ]
+    lost = {"model": "without DGD", "seed": 0, "perplexity": None, "carried_perplexity": None}
+    lines = ablation_table([*rows, lost]).splitlines()
+    assert "+0.0 %" in lines[2] and lines[3].count("+15.0 % (+10.0 to +20.0)") == 2
+    assert lines[4].startswith("| without DGD | 1 | – | – | – | – | 13.41 | +9.6 % |")
+
+
 def test_a_variant_alone_is_compared_with_nothing():
     assert "– |" in ablation_table([{"model": "static q", "seed": 0, "perplexity": 9.0}])
 

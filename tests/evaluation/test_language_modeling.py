@@ -22,7 +22,7 @@ def test_every_variant_of_hope_is_another_model_that_lacks_one_part():
         differing = {part for part in whole | parts if whole.get(part) != parts.get(part)}
         if name in ("hope", "without CMS"):
             assert not differing
-        elif name != "transformer":
+        else:
             assert len(differing) == 1, name
     assert not any(level.is_written for level in VARIANTS["without CMS"]["levels"])
 
@@ -57,6 +57,24 @@ def test_a_small_comparison_gives_a_row_for_every_model(tmp_path, monkeypatch):
     assert [row["model"] for row in rows] == list(lm.MODELS)
     assert {row["tokens"] for row in rows} == {256}
     assert all(1 < row["perplexity"] < 400 for row in rows)
+
+
+def test_a_model_that_diverges_has_a_row_that_says_so(tmp_path, monkeypatch):
+    (tmp_path / "train.txt").write_text("the cat sat on the mat. " * 40)
+    monkeypatch.setattr(lm, "CORPORA", {"tiny": (("train.txt",), ("train.txt",))})
+    monkeypatch.setattr(lm, "VOCABULARY", 300)
+    monkeypatch.setattr(lm, "settings_of", small)
+
+    def run(self):
+        raise FloatingPointError("the loss is nan at step 3")
+
+    options = {"corpora": ["tiny"], "models": ["hope"], "tokens": 128, "length": 32, "batch": 2}
+    (good,) = lm.measure_language_modeling(tmp_path, **options)
+    monkeypatch.setattr(lm.Trainer, "run", run)
+    (lost,) = lm.measure_language_modeling(tmp_path, **options)
+    assert lost["diverged"] and not good["diverged"]
+    assert set(lost) == set(good)
+    assert all(lost[name] is None for name in lost if "loss" in name or "perplexity" in name)
 
 
 def small(name, variants=lm.MODELS):

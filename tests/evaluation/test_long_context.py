@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestling.evaluation import long_context
-from nestling.evaluation.babilong import FILES, read_stories
+from nestling.evaluation.babilong import FILES, commonest_answers, read_stories, stories
 from nestling.evaluation.haystack import Haystack, Puzzle
 from nestling.evaluation.long_context import (
     Course,
@@ -189,6 +189,39 @@ def test_a_run_is_measured_once_and_goes_on_from_its_file(haystack, tmp_path):
     assert not lines
 
 
+def test_documents_grow_in_training_and_every_kind_is_asked_at_every_length(haystack, monkeypatch):
+    course = replace(TINY, steps=40, trained=(96, 128, 200), tokens=200)
+    lengths = [course.length_at(step) for step in range(course.steps)]
+    assert lengths == [96] * 20 + [128] * 10 + [200] * 10
+    seen = set()
+
+    def draw(kind, length, rng):
+        seen.add((kind, length))
+        return NEEDLES["single"](rng)
+
+    monkeypatch.setattr(haystack, "draw", draw)
+    kinds = Kinds({kind: kind for kind in NEEDLES}, NEEDLES, {"train": haystack})
+    model = Hope(course.settings("delta_net", long_context.VARIANTS))
+    long_context.train(model, kinds, course, 0, lambda line: None)
+    assert seen == {(kind, length) for kind in NEEDLES for length in course.trained}
+
+
+@pytest.mark.parametrize("name", ["transformer", "hope-attention"])
+def test_attention_keeps_more_where_it_is_asked_for_more(haystack, name):
+    course = replace(TINY, trained=(32,))
+    torch.manual_seed(0)
+    model = Hope(course.settings(name, long_context.VARIANTS)).eval()
+    longer = long_context.keeping(model, 300)
+    state = longer.new_state()
+    assert state["context.layers.0.keys"].shape[1] == 300
+    ids = torch.randint(400, (1, 100))
+    with torch.no_grad():
+        torch.testing.assert_close(longer(ids).logits, model(ids).logits)
+
+
+SPLITS = ("train", "test")
+
+
 def story(task, split, place):
     """Mary goes somewhere else in every story; the second question comes after a second fact."""
     lines = [
@@ -205,7 +238,7 @@ def data(tmp_path):
     (tmp_path / "babi").mkdir()
     (tmp_path / "domains").mkdir()
     for name, places in zip(FILES, ("office", "kitchen"), strict=True):
-        rows = [story("qa1", split, places) for split in ("train", "test")]
+        rows = [story("qa1", "train", "hall"), *(story("qa1", s, places) for s in SPLITS)]
         with gzip.open(tmp_path / name, "wt") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
     with gzip.open(tmp_path / long_context.BOOKS, "wt") as file:
@@ -221,10 +254,23 @@ def test_a_question_knows_what_was_told_before_it(data):
     assert puzzles[1].hidden == ("Mary went to the office.", "Mary went to the garden.")
 
 
+def test_what_is_asked_is_never_trained_on(data):
+    asked = set(read_stories(data, "test")["qa1"])
+    drawn = {stories(data, "train")["qa1"](random.Random(seed)) for seed in range(30)}
+    # A hall is in no story of the test, what stands before its garden neither.
+    assert len(drawn) == 2 and not drawn & asked
+    assert set(read_stories(data, "train")["qa1"]) > drawn
+
+
 def test_stories_are_hidden_in_books_and_asked(data):
-    rows = list(measure_babilong(data, models=("delta_net",), seeds=(0,), course=TINY))
-    assert [(row["kind"], row["length"]) for row in rows] == [("qa1", n) for n in TINY.asked]
-    assert rows[0]["parameters"] > 0
+    models = ("delta_net", long_context.COMMONEST)
+    rows = list(measure_babilong(data, models=models, seeds=(0,), course=TINY))
+    wanted = [(model, "qa1", length) for model in models for length in TINY.asked]
+    assert [(row["model"], row["kind"], row["length"]) for row in rows] == wanted
+    assert rows[0]["parameters"] > 0 and rows[-1]["accuracy"] == 0.5
+    assert set(rows[0]) == set(rows[-1])
+    # Of four questions two are answered with the garden.
+    assert commonest_answers(data) == {"qa1": 0.5}
 
 
 def test_missing_stories_are_named(tmp_path):

@@ -16,7 +16,7 @@ from nestling.evaluation.language_modeling import MODELS, measure_language_model
 from nestling.evaluation.rows import Row
 from nestling.memory.level import Level
 
-TOKENS = 300_000
+TOKENS = 200_000
 _WHOLE = {"momentum": True, "adaptive": ("k", "v", "eta", "alpha", "q")}
 _WITHOUT: dict[str, dict[str, Any]] = {
     "hope": {},
@@ -32,7 +32,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     for name, options in _WITHOUT.items()
 } | {
     "without CMS": {**MODELS["hope"], "self_modifying": _WHOLE, "levels": (Level(period=0),)},
-    "transformer": dict(MODELS["transformer"]),
 }
 
 

@@ -1,14 +1,15 @@
 """Stories of bAbI in book text, after BABILong (Kuratov et al. 2024; NL §6.4, [L] Fig. 9).
 
 The sentences of a story are hidden in their order; the question comes at the end of the document.
-Models are trained on stories of the training split and asked those of the test split.
+Models are trained on stories of the training split and asked those of the test split; what stands
+in both is not trained on (of qa4, which has few stories, three in four of those asked).
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,11 @@ from nestling.evaluation.haystack import Draw, Puzzle
 from nestling.training.text_task import find_file, read_rows
 
 FILES = ("babi/qa1-5_en_train_test.jsonl.gz", "babi/qa1-2-4-5_en10k_train.jsonl.gz")
+# Three facts (qa3) are left out: there are a tenth as many of its stories, and most are longer than
+# the documents of training.
 TASKS = {
     "qa1": "one fact",
     "qa2": "two facts",
-    "qa3": "three facts",
     "qa4": "two places",
     "qa5": "who gave what",
 }
@@ -51,8 +53,24 @@ def _puzzles(story: Mapping[str, Any]) -> Iterator[Puzzle]:
 
 
 def stories(data: Path, split: str) -> dict[str, Draw]:
-    """Task -> a draw among its puzzles."""
-    return {task: partial(_choose, puzzles) for task, puzzles in read_stories(data, split).items()}
+    """Task -> a draw among its puzzles; those to train on are none of those that are asked."""
+    puzzles = read_stories(data, split)
+    if split == "train":
+        asked = {task: set(some) for task, some in read_stories(data, "test").items()}
+        puzzles = {
+            task: [puzzle for puzzle in some if puzzle not in asked.get(task, set())]
+            for task, some in puzzles.items()
+        }
+    return {task: partial(_choose, some) for task, some in puzzles.items() if some}
+
+
+def commonest_answers(data: Path) -> dict[str, float]:
+    """Task -> the share of the questions that are right if the answer is always the same."""
+    found = {}
+    for task, puzzles in read_stories(data, "test").items():
+        counts = Counter(puzzle.asked[0][1] for puzzle in puzzles)
+        found[task] = counts.most_common(1)[0][1] / len(puzzles)
+    return found
 
 
 def _choose(puzzles: list[Puzzle], rng: random.Random) -> Puzzle:

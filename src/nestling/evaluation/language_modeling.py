@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestling.evaluation.finished import Finished
+from nestling.evaluation.finished import DIVERGED, Finished, loss_or_diverged
 from nestling.evaluation.rows import Progress, Row
 from nestling.memory.level import Level
 from nestling.models.hope import Hope
@@ -36,6 +36,8 @@ CORPORA = {
     "novels": (("domains/en_novels.jsonl.gz#train",), ("domains/en_novels.jsonl.gz#valid",)),
 }
 VOCABULARY = 4096
+# Of training, in the table beside the paper's.
+TOKENS = 300_000
 WRITTEN = (Level(period=32, rate=1.0),)
 Variants = Mapping[str, Mapping[str, Any]]
 """Models by name, each with the settings in which it differs from the others."""
@@ -148,21 +150,36 @@ def _train_and_ask(
     torch.manual_seed(seed)
     model = Hope(settings)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        Trainer(model, TextTask(train, None, options, seed), loop, folder, report).run()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            Trainer(model, TextTask(train, None, options, seed), loop, folder, report).run()
+        diverged = False
+    except FloatingPointError:
+        diverged = True
     seconds = time.perf_counter() - started
     model.eval()
     trained = steps * course.batch * course.length
-    row: Row = {"parameters": parameter_count(settings), "tokens": trained}
+    row: Row = {
+        "parameters": parameter_count(settings),
+        "tokens": trained,
+        "diverged": diverged,
+    }
     for carried in (False, True):
-        losses = losses_by_position(
-            model, validation, length=course.length, learn=learn, carried=carried, windows=25
-        )
-        loss, kind = losses.mean().item(), "carried" if carried else "fresh"
+        kind = "carried" if carried else "fresh"
+        if diverged:
+            losses = torch.full((course.length,), math.nan)
+        else:
+            losses = losses_by_position(
+                model, validation, length=course.length, learn=learn, carried=carried, windows=25
+            )
+        loss = _finite(losses.mean())
+        row |= {
+            f"{kind}_loss": loss,
+            f"{kind}_perplexity": None if loss is None else round(math.exp(loss), 3),
+        }
         places = [place for place in PLACES if place <= course.length]
-        row |= {f"{kind}_loss": round(loss, 4), f"{kind}_perplexity": round(math.exp(loss), 3)}
         for first, last in pairwise([0, *places]):
-            row[f"{kind}_loss_{first}_{last}"] = round(losses[first:last].mean().item(), 4)
+            row[f"{kind}_loss_{first}_{last}"] = _finite(losses[first:last].mean())
     return {
         **row,
         # The names that others read.
@@ -170,6 +187,12 @@ def _train_and_ask(
         "perplexity": row["fresh_perplexity"],
         "tokens_per_second": round(trained / seconds),
     }
+
+
+def _finite(loss: Tensor) -> float | None:
+    """A loss in four digits; None where it has left the numbers, or all sense."""
+    value = loss_or_diverged(loss.item())
+    return None if value == DIVERGED else value
 
 
 def _reporter(progress: Progress, corpus: str, name: str, seed: int):

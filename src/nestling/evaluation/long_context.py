@@ -2,7 +2,7 @@
 
 A document is read in pieces, with nothing but the memory state carried from one to the next, and
 the question is asked of that state. All models share tokenizer, data, batch order, optimizer and
-schedule. The Transformer alone keeps every token it has read.
+schedule. The Transformer and Hope-Attention keep every token they have read, the others do not.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nestling.evaluation.babilong import stories, words_of
+from nestling.evaluation.babilong import commonest_answers, stories, words_of
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.haystack import Draw, Haystack, Reading
 from nestling.evaluation.language_modeling import MODELS, Variants
 from nestling.evaluation.needles import MADE_UP, NEEDLES
 from nestling.evaluation.rows import Progress, Row
-from nestling.evaluation.sequence_tasks import IGNORED
+from nestling.evaluation.sequence_tasks import IGNORED, PEERS
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
@@ -33,8 +33,17 @@ from nestling.training.text_task import read_texts
 from nestling.training.tokenizer import train_tokenizer
 
 BOOKS = "domains/en_novels.jsonl.gz"
+# What is told once must be known at once: Hope is set for recall, as on the synthetic tasks.
+VARIANTS: Variants = {
+    **MODELS,
+    "hope": {**MODELS["hope"], "self_modifying": PEERS["hope"]["self_modifying"]},
+}
+# Tokens of questions behind a document that attention keeps besides.
+_QUESTIONS = 128
 # The models of the published tables.
 MODELS_ASKED = ("transformer", "hope-attention", "titans", "delta_net", "hope")
+COMMONEST = "commonest answer"
+BABILONG_ASKED = (*MODELS_ASKED, COMMONEST)
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Course:
 
     Args:
         tokens: of the documents of one step.
-        trained: lengths of documents in training, each for an equal share of the steps.
+        trained: lengths of documents in training, from the first for half of the steps on, where
+            a step asks most, to the last; the others share the rest equally.
         asked: lengths of documents at the end.
         asked_tokens: of all documents of one kind and length at the end, but at least `fewest`
             documents and at most `most`.
@@ -57,28 +67,36 @@ class Course:
     chunk_size: int = 32
     steps: int = 1500
     tokens: int = 2048
-    trained: tuple[int, ...] = (64, 128, 256, 512)
+    trained: tuple[int, ...] = (64, 128, 256, 512, 1024)
     learning_rate: float = 3e-3
-    asked: tuple[int, ...] = (512, 1024, 4096, 8192, 16384, 32768)
+    asked: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
     asked_tokens: int = 131_072
-    fewest: int = 8
+    fewest: int = 16
     most: int = 64
     piece: int = 1024
 
     def settings(self, name: str, variants: Variants) -> HopeSettings:
-        """One of the variants, with the parameters of the Transformer."""
+        """One of the variants, with the parameters of the Transformer.
+
+        Attention keeps the longest document of training and the questions behind it.
+        """
         base = HopeSettings(
             vocab_size=self.vocabulary,
             hidden_size=self.width,
             intermediate_size=3 * self.width,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
-            # Attention keeps the longest document and the question behind it.
-            sliding_window=max(self.asked) + self.piece,
+            sliding_window=max(self.trained) + _QUESTIONS,
             chunk_size=self.chunk_size,
         )
         count = parameter_count(replace(base, **MODELS["transformer"]))
         return matched(replace(base, **variants[name]), count)
+
+    def length_at(self, step: int) -> int:
+        """Tokens of the documents of a step of training."""
+        first, *rest = self.trained
+        behind = 2 * step - self.steps
+        return first if behind < 0 or not rest else rest[behind * len(rest) // self.steps]
 
     def documents(self, length: int) -> int:
         return min(self.most, max(self.fewest, self.asked_tokens // length))
@@ -114,7 +132,7 @@ class Kinds:
 def measure_long_context(
     kinds: Kinds,
     *,
-    variants: Variants = MODELS,
+    variants: Variants = VARIANTS,
     models: Sequence[str] = MODELS_ASKED,
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
@@ -128,7 +146,7 @@ def measure_long_context(
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course, variants)
+    finished = Finished(run_file, course, variants, form=2)
     for seed in seeds:
         for name in models:
 
@@ -178,10 +196,10 @@ def train(model: Hope, kinds: Kinds, course: Course, seed: int, report: Progress
     model.train()
     for step in range(course.steps):
         rng = random.Random(f"long context {seed} {step}")
-        length = course.trained[step * len(course.trained) // course.steps]
+        length = course.length_at(step)
         haystack = kinds.haystacks["train"]
-        readings = []
-        for place in range(max(1, course.tokens // length)):
+        readings, count = [], max(1, course.tokens // length)
+        for place in range(step * count, (step + 1) * count):
             puzzle = haystack.draw(draws[place % len(draws)], length, rng)
             readings.append(haystack.read(puzzle, length, rng))
         ids, mask, targets, _ = stack_readings(readings)
@@ -202,7 +220,7 @@ def ask(model: Hope, kinds: Kinds, kind: str, length: int, course: Course, seed:
 
     The puzzles of all lengths are the same; they fit the shortest.
     """
-    model.eval()
+    model = keeping(model, length + _QUESTIONS)
     learn, haystack = _learns(model), kinds.haystacks["test"]
     readings = []
     for place in range(course.documents(length)):
@@ -214,6 +232,13 @@ def ask(model: Hope, kinds: Kinds, kind: str, length: int, course: Course, seed:
     for first in range(0, len(readings), together):
         found += ask_together(model, readings[first : first + together], course.piece, learn)
     return found
+
+
+def keeping(model: Hope, tokens: int) -> Hope:
+    """The same model, attention in which keeps so many tokens."""
+    longer = Hope(replace(model.settings, sliding_window=tokens))
+    longer.load_state_dict(model.state_dict())
+    return longer.eval()
 
 
 def ask_together(model: Hope, readings: Sequence[Reading], piece: int, learn: bool) -> list[bool]:
@@ -267,12 +292,40 @@ def measure_needles(data: Path, *, course: Course | None = None, **options: Any)
     return measure_long_context(kinds, course=course, **options)
 
 
-def measure_babilong(data: Path, *, course: Course | None = None, **options: Any) -> Iterator[Row]:
-    """Rows for `results/babilong.json`: those of `measure_long_context` for the tasks of bAbI."""
+def measure_babilong(
+    data: Path,
+    *,
+    course: Course | None = None,
+    models: Sequence[str] | None = None,
+    **options: Any,
+) -> Iterator[Row]:
+    """Rows for `results/babilong.json`: those of `measure_long_context` for the tasks of bAbI.
+
+    Args:
+        models: some of `BABILONG_ASKED`; what is always the same answer is no model, but can be
+            told beside them.
+    """
     course = course or Course()
-    train, test = stories(data, "train"), stories(data, "test")
-    kinds = Kinds.from_books(data, train, test, words_of(data), course.vocabulary)
-    return measure_long_context(kinds, course=course, **options)
+    models = BABILONG_ASKED if models is None else models
+    told = COMMONEST in models
+    models = [name for name in models if name != COMMONEST]
+    if models:
+        train, test = stories(data, "train"), stories(data, "test")
+        kinds = Kinds.from_books(data, train, test, words_of(data), course.vocabulary)
+        yield from measure_long_context(kinds, models=models, course=course, **options)
+    if told:
+        for kind, accuracy in commonest_answers(data).items():
+            for length in course.asked:
+                yield {
+                    "model": COMMONEST,
+                    "seed": 0,
+                    "parameters": 0,
+                    "seconds": 0.0,
+                    "kind": kind,
+                    "length": length,
+                    "documents": course.documents(length),
+                    "accuracy": accuracy,
+                }
 
 
 def _learns(model: Hope) -> bool:

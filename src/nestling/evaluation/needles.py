@@ -19,7 +19,7 @@ import random
 from nestling.evaluation.haystack import Draw, Puzzle
 
 MANY = 4
-_CONSONANTS, _VOWELS, _SYLLABLES, _COUNT = "bdfgklmnprstvz", "aeiou", 3, 512
+_CONSONANTS, _VOWELS, _SYLLABLES, _COUNT = "bdfgklmnprstvz", "aeiou", 3, 256
 
 
 def _make_up(count: int) -> tuple[str, ...]:

@@ -79,32 +79,49 @@ def babilong_table(rows: Sequence[Row]) -> str:
 
 @table("ablation")
 def ablation_table(rows: Sequence[Row]) -> str:
-    """One line per variant: perplexity and what is lost beside the whole Hope, ours and theirs."""
+    """One line per variant: perplexity and what is lost beside the whole Hope, ours and theirs.
+
+    Seeds of equal number have read the same in the same order, and so they are compared in pairs.
+    """
     groups = {model: of_model for (model,), of_model in group_rows(rows, "model").items()}
-    ours = {
-        model: statistics.fmean(column_values(found, "perplexity"))
-        for model, found in groups.items()
-    }
+    whole = groups.get("hope", [])
+    paper = published.ABLATION
     lines = [
         (
             variant,
             seeds_of(found),
             mean_spread(column_values(found, "perplexity"), digits=2),
-            _against(ours, variant),
-            published.ABLATION.get(variant, "–"),
-            _against(published.ABLATION, variant),
+            _against(found, whole, "perplexity"),
+            mean_spread(column_values(found, "carried_perplexity"), digits=2),
+            _against(found, whole, "carried_perplexity"),
+            paper.get(variant, "–"),
+            f"{100 * (paper[variant] / paper['hope'] - 1):+.1f} %" if variant in paper else "–",
         )
         for variant, found in groups.items()
     ]
-    headers = ("variant", "seeds", "perplexity (mean ± sd)", "to Hope", "in the paper", "to Hope")
-    return markdown_table(headers, lines, "lrrrrr")
+    headers = (
+        "variant",
+        "seeds",
+        "perplexity (mean ± sd)",
+        "to Hope",
+        "state carried",
+        "to Hope",
+        "paper, WikiText and LAMBADA",
+        "to Hope",
+    )
+    return markdown_table(headers, lines, "lrrrrrrr")
 
 
-def _against(perplexities: Mapping[str, float], variant: str) -> str:
-    """How much more perplexity than the whole Hope, where both are known."""
-    if not {"hope", variant} <= set(perplexities):
+def _against(rows: Sequence[Row], whole: Sequence[Row], column: str) -> str:
+    """How much more than the whole Hope of the same seed, in percent; mean and range."""
+    of_hope = {row["seed"]: row.get(column) for row in whole}
+    pairs = [(row.get(column), of_hope.get(row["seed"])) for row in rows]
+    more = [100 * (value / other - 1) for value, other in pairs if value and other]
+    if not more:
         return "–"
-    return f"{100 * (perplexities[variant] / perplexities['hope'] - 1):+.1f} %"
+    low, high = f"{min(more):+.1f}", f"{max(more):+.1f}"
+    spread = f" ({low} to {high})" if low != high else ""
+    return f"{statistics.fmean(more):+.1f} %{spread}"
 
 
 def _lengths_tables(

@@ -64,6 +64,7 @@ class Course:
 
     Args:
         rates: learning rates; the best on the first seed is taken for the others.
+        solved: share that is right, with which no further rate is tried.
         asked: sequences at the end.
     """
 
@@ -74,6 +75,7 @@ class Course:
     steps: int = 1500
     batch: int = 32
     rates: tuple[float, ...] = (1e-3, 3e-3)
+    solved: float = 1.0
     asked: int = 256
 
     def model(self, name: str, task: Task, seed: int) -> SequenceModel:
@@ -168,7 +170,7 @@ def measure_tasks(
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course, PEERS, form=2)
+    finished = Finished(run_file, course, PEERS, form=3)
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
         asked = tasks[task].asked or {task: tasks[task].draw}
@@ -199,7 +201,11 @@ def measure_tasks(
 
     for name in models:
         for task in tasks:
-            tried = {rate: run(name, task, rate, seeds[0])["tried"] for rate in course.rates}
+            tried: dict[float, float] = {}
+            for rate in course.rates:
+                tried[rate] = run(name, task, rate, seeds[0])["tried"]
+                if tried[rate] >= course.solved:
+                    break
             best = max(tried, key=lambda rate: tried[rate])
             for seed in seeds:
                 row = run(name, task, best, seed)
