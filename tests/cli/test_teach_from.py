@@ -23,7 +23,10 @@ def notes(tmp_path):
 
 def test_a_folder_is_learned_with_a_summary_and_not_twice(run, notes):
     told = run("teach", "--memory", "alice", "--from", str(notes)).stdout.splitlines()
-    assert told[0].startswith("2 turns told, 1 note; skipped: 1 rows that are no JSON; ")
+    assert told[0].startswith(
+        "2 turns told, 1 note; nothing to note in 1 turn; 1 note that the memory could not learn; "
+        "skipped: 1 rows that are no JSON; "
+    )
     assert told[1] == f"Left out, as of no known kind: {notes / 'c.bin'}"
     assert len(told) == 2
     again = run("teach", "--memory", "alice", "--from", str(notes))

@@ -11,7 +11,8 @@ from nestling.models import restate as restating
 from nestling.models.dialogue import BROKEN, Note, Restatement, typed
 from nestling.models.grammar import Line
 from nestling.models.hope import Hope, Reading
-from nestling.models.restate import _passages, learn_notes, recall, restate, sentences
+from nestling.models.restate import _passages, learn_notes, recall, restate
+from nestling.models.sentences import sentences
 
 TURNS = {
     "My dog is called Pixel.": Restatement((Note("my dog", "Pixel"),)),
@@ -339,6 +340,7 @@ def test_the_borders_of_a_turn_are_those_of_its_words(tiny_bundle):
 def test_what_a_telephone_writes_is_read_as_what_a_keyboard_types(tiny_bundle):
     assert typed("“Rex” — it’s…") == '"Rex" - it\'s...'
     assert typed("Zoe\N{COMBINING DIAERESIS}") == "Zoë"
+    assert typed("\x1b[31mRex\x1b[0m \x1b]0;t\x07R\0ex Bo\u202exob\nline") == "Rex R ex Boxob\nline"
     plain = restate(tiny_bundle.model, tiny_bundle.dialogue, ["What's my dog called?"])
     assert restate(tiny_bundle.model, tiny_bundle.dialogue, ["What’s my dog called?"]) == plain
     assert plain[0].asked == "my dog"

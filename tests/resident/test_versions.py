@@ -378,3 +378,12 @@ def test_a_difference_asks_as_ask_does(alice, monkeypatch):
     found = alice.difference(0, questions=["my aunt?"])
     assert found.changed[-1] == versions.Changed("my aunt?", "no", "yes")
     assert found.asked == len({*keys(alice)}) + 1
+
+
+@pytest.mark.parametrize("version", [True, 1.0, "1"])
+def test_a_version_that_is_no_whole_number_is_refused_before_anything_is_written(alice, version):
+    entries = alice.entries()
+    for act in (alice.rollback, alice.state_at, alice.difference):
+        with pytest.raises(ValueError, match="a version is a whole number"):
+            act(version)
+    assert alice.entries() == entries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from nestling.cli.common import (
     count_of,
     open_memory,
     progress_line,
+    shown,
 )
 from nestling.cli.forgetting import forgotten_line, item_of, named_item
 from nestling.cli.talk import noted_lines, sources_text
@@ -49,8 +50,13 @@ def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
     """Talk with a memory: tell it things, ask it things."""
     from rich.console import Console
 
-    # No markup: what a user says is printed as it was said.
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    class Plain(Console):
+        """No markup and nothing that steers: what a user says is printed as it was said."""
+
+        def print(self, *objects: object, **options: Any) -> None:
+            super().print(*(shown(o) if isinstance(o, str) else o for o in objects), **options)
+
+    console = Plain(markup=False, emoji=False, highlight=False, soft_wrap=True)
     with clear_errors(), open_memory(memory, home, model, create=True) as resident:
         talk = Chat(resident, console)
         for turn in _turns(console, resident.name):
@@ -147,9 +153,9 @@ class Chat:
         if not learned.reports:
             self.console.print("The last turn wrote nothing.")
         for report in learned.reports:
-            line = Text(f"{report.note.key}:")
+            line = Text(f"{shown(report.note.key)}:")
             for token in report.tokens:
-                line.append(token.text or " (end)", style=_colour(token.surprise))
+                line.append(shown(token.text) or " (end)", style=_colour(token.surprise))
                 line.append(f" {token.surprise:.1f}", style="dim")
             self.console.print(line)
             self.console.print(f"  {_went(report)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the memory.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")]
 MemoryName = Annotated[str, typer.Option("--memory", "-m", help="Whose memory: a name.")]
+
+
+def _home(path: str) -> Path:
+    # An unset variable must not put memories wherever one happens to be.
+    if not path.strip():
+        raise typer.BadParameter("it is empty; name a directory, or leave it out")
+    return Path(path)
+
+
 Home = Annotated[
     Path | None,
     typer.Option(
@@ -23,6 +34,8 @@ Home = Annotated[
         envvar="NESTLING_HOME",
         show_default="~/.nestling",
         help="Directory of all memories.",
+        metavar="PATH",
+        parser=_home,
     ),
 ]
 Model = Annotated[
@@ -40,16 +53,31 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
+# What steers a terminal, or turns the direction of what is written; lines and tabs do not.
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def shown(text: str) -> str:
+    """Text as it may be printed: what would steer a terminal is spelled out ("\\x1b")."""
+    return _STEERS.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line for people, on stdout or stderr."""
+    typer.echo(shown(text), err=err)
+
+
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Print what a user can mend as one sentence on stderr and leave with exit code 1."""
     try:
         yield
     except (ValueError, OSError, ImportError) as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 
 
+@contextmanager
 def open_memory(
     name: str,
     home: Path | None,
@@ -57,13 +85,19 @@ def open_memory(
     *,
     create: bool,
     learns_from: Sequence[str] = ("user",),
-) -> Resident:
-    """Open a memory; whatever is wrong with its name or home is said before a model is read."""
-    from nestling.resident.store import MemoryFolder
+) -> Iterator[Resident]:
+    """Open a memory; whatever is wrong with its name or home is said before a model is read.
+
+    A new one that nothing was told is not there afterwards.
+    """
+    from nestling.resident.store import MemoryFolder, list_memories
 
     folder = MemoryFolder(name, home)
+    fresh = create and not folder.exists()
     if not create:
         folder.require()
+    elif fresh and (alike := get_close_matches(name, list_memories(home), 1, 0.75)):
+        say(f"'{name}' is a new memory; there is also '{alike[0]}'.", err=True)
 
     import torch
 
@@ -73,9 +107,15 @@ def open_memory(
     # One token at a time through a small model: a second thread only waits, and on a busy machine
     # the first one waits for it.
     torch.set_num_threads(1)
-    return Resident.open(
+    resident = Resident.open(
         name, home, model=load_bundle(model), create=create, learns_from=learns_from
     )
+    try:
+        with resident:
+            yield resident
+    finally:
+        if fresh:
+            folder.remove_if_unused()
 
 
 def data_folder(data: Path | None) -> Path:
@@ -110,7 +150,7 @@ def count_of(count: int, what: str) -> str:
 def confirm(question: str) -> None:
     """Ask, and end the command unless the answer is yes."""
     # What is printed on stdout may be JSON.
-    typer.confirm(question, abort=True, err=True)
+    typer.confirm(shown(question), abort=True, err=True)
 
 
 def progress_line(what: str) -> Callable[[int, int], None]:

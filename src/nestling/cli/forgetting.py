@@ -17,6 +17,7 @@ from nestling.cli.common import (
     count_of,
     open_memory,
     print_json,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Forget turns or keys as if they had never been told, in the weights and in all files."""
-    named = {item: item_of(item) for item in items}
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
+        named = {item: item_of(item) for item in items}
         # All of them or none.
         for item in named.values():
             resident.check_item(item)
@@ -68,9 +69,9 @@ def _tell_forgotten(what: str, forgotten: Forgotten, *, as_json: bool, item: str
     if as_json:
         print_json({"item": item, **vars(forgotten)})
         return
-    typer.echo(forgotten_line(what, forgotten))
+    say(forgotten_line(what, forgotten))
     if not forgotten.scrubbed:
-        typer.echo(
+        say(
             "Its files could not all be written anew, so they may still hold the words; the next "
             "write tries again."
         )

@@ -19,6 +19,8 @@ from nestling.cli.common import (
     open_memory,
     print_json,
     progress_line,
+    say,
+    shown,
 )
 from nestling.cli.forgetting import forget, undo
 
@@ -84,9 +86,9 @@ def list_all(home: Home = None, as_json: AsJson = False) -> None:
             ],
         )
     elif not unread:
-        typer.echo(f"There are no memories in {home or default_home()} yet.")
+        say(f"There are no memories in {home or default_home()} yet.")
     for error in unread:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
     if unread:
         raise typer.Exit(1)
 
@@ -110,7 +112,7 @@ def show(name: Name, home: Home = None, as_json: AsJson = False) -> None:
             ("key", "value", "told"), [(note.key, note.value, note.time[:10]) for note in notes]
         )
     else:
-        typer.echo(f"{name} has noted nothing yet.")
+        say(f"{name} has noted nothing yet.")
 
 
 @group.command()
@@ -141,7 +143,7 @@ def strength(name: Name, home: Home = None, model: Model = None, as_json: AsJson
             ],
         )
     else:
-        typer.echo(f"{name} has noted nothing yet.")
+        say(f"{name} has noted nothing yet.")
 
 
 @group.command()
@@ -156,9 +158,9 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
         print_json(vars(report))
         return
     if not report.rehearsed:
-        typer.echo(f"{name} has nothing to rehearse.")
+        say(f"{name} has nothing to rehearse.")
         return
-    typer.echo(
+    say(
         f"{name} slept for {report.milliseconds / 1000:.1f} s and rehearsed "
         f"{count_of(report.rehearsed, 'note')} ({report.new} of them new)."
     )
@@ -166,9 +168,9 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
         ("known", report.recall),
         ("never told and refused", report.refusal),
     ):
-        typer.echo(f"  {what}: {before:.1%} before, {after:.1%} after")
+        say(f"  {what}: {before:.1%} before, {after:.1%} after")
     if not report.kept:
-        typer.echo(f"It was taken back: {report.reason}.")
+        say(f"It was taken back: {report.reason}.")
 
 
 @group.command()
@@ -209,7 +211,7 @@ def log(name: Name, home: Home = None, model: Model = None, as_json: AsJson = Fa
             ],
         )
     else:
-        typer.echo(f"{name} was told nothing yet.")
+        say(f"{name} was told nothing yet.")
 
 
 def _tokens(entry: Entry, dialogue: Dialogue) -> int | None:
@@ -246,12 +248,12 @@ def verify(name: Name, home: Home = None, model: Model = None) -> None:
                 f"the memory '{name}' differs from what its journal gives; bring it back with "
                 f"`nestling memory rebuild {name}`"
             )
-    typer.echo(
+    say(
         f"{name} is whole: {count_of(found.entries, 'turn')}, replayed to the bit in "
         f"{found.milliseconds:.0f} ms."
     )
     if found.snapshots < found.kept:
-        typer.echo(
+        say(
             f"Of {found.kept} snapshots of earlier versions, {found.kept - found.snapshots} are "
             f"damaged and not used; `nestling memory gc {name} --only-now` removes them."
         )
@@ -267,7 +269,7 @@ def rollback(
     """Go on from an earlier version; what was told since counts no more, and stays on record."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         done = resident.rollback(version)
-    typer.echo(
+    say(
         f"{name} knows what it knew at version {version}; this is version {done.version}. "
         f"`nestling memory rollback {name} {done.from_version}` takes it back."
     )
@@ -295,13 +297,13 @@ def diff(
         print_json({**vars(found), "changed": [vars(change) for change in found.changed]})
         return
     norms = ", ".join(f"{level} {norm:.2f}" for level, norm in found.norms.items())
-    typer.echo(f"From version {found.before} to {found.after} the levels moved by: {norms}.")
+    say(f"From version {found.before} to {found.after} the levels moved by: {norms}.")
     if found.changed:
         _print_table(
             ("question", f"at {found.before}", f"at {found.after}"),
             [(c.question, c.before or "-", c.after or "-") for c in found.changed],
         )
-    typer.echo(f"{len(found.changed)} of {found.asked} answers differ.")
+    say(f"{len(found.changed)} of {found.asked} answers differ.")
 
 
 @group.command()
@@ -316,9 +318,9 @@ def gc(
     """Clear up what a memory does not need any more. What it was told stays."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         done = resident.collect(only_now=only_now)
-    typer.echo(f"Freed {size(done.freed)}; kept are {count_of(done.snapshots, 'snapshot')}.")
+    say(f"Freed {size(done.freed)}; kept are {count_of(done.snapshots, 'snapshot')}.")
     if done.left:
-        typer.echo(f"{done.left} files could not be removed.")
+        say(f"{done.left} files could not be removed.")
 
 
 @group.command("export")
@@ -333,7 +335,7 @@ def export_file(
 
     with clear_errors():
         path = export_memory(MemoryFolder(name, home), file)
-    typer.echo(f"Wrote {name} to {path} ({size(path.stat().st_size)}).")
+    say(f"Wrote {name} to {path} ({size(path.stat().st_size)}).")
 
 
 @group.command("import")
@@ -349,7 +351,7 @@ def import_file(
 
     with clear_errors():
         folder = import_memory(file, name, home)
-    typer.echo(f"Imported {folder.name}.")
+    say(f"Imported {folder.name}.")
 
 
 @group.command()
@@ -364,7 +366,7 @@ def branch(
 
     with clear_errors():
         branch_memory(MemoryFolder(name, home), new)
-    typer.echo(f"{new} knows what {name} knows.")
+    say(f"{new} knows what {name} knows.")
 
 
 @group.command("rm")
@@ -382,7 +384,7 @@ def remove(
         if not yes:
             confirm(f"Remove all that {name} was told? It cannot be brought back.")
         folder.remove()
-    typer.echo(f"Removed {name}.")
+    say(f"Removed {name}.")
 
 
 @group.command()
@@ -390,7 +392,7 @@ def rebuild(name: Name, home: Home = None, model: Model = None) -> None:
     """Learn the journal of a memory anew: after damage, or for another model."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         rebuilt = resident.rebuild()
-    typer.echo(
+    say(
         f"Rebuilt {name}: {count_of(rebuilt.entries, 'turn')}, {count_of(rebuilt.notes, 'note')}, "
         f"{rebuilt.milliseconds:.0f} ms."
     )
@@ -412,5 +414,6 @@ def _print_table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> No
     table = Table(*headers, box=None)
     for row in rows:
         # Text, so that what a user said is never read as markup.
-        table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(shown(str(cell))) for cell in row))
+    with clear_errors():
+        Console().print(table)

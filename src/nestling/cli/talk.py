@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +16,11 @@ from nestling.cli.common import (
     MemoryName,
     Model,
     clear_errors,
+    count_of,
     open_memory,
     print_json,
     progress_line,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from nestling.models.restate import WriteReport
     from nestling.resident import Learned
     from nestling.resident.reports import Answer, Compared, Why
+
+
+# Nats that a margin falls by, where a turn is left out that the answer comes from.
+_MATTERS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +70,10 @@ def teach(
     as_json: AsJson = False,
 ) -> None:
     """Tell a memory something; a new name starts a new memory."""
+    if sources and texts and all(Path(text).exists() for text in texts):
+        raise typer.BadParameter(
+            "write --from before each of them, or name their folder", param_hint="--from"
+        )
     if bool(texts) == bool(sources):
         raise typer.BadParameter("name either texts or sources (--from)", param_hint="TEXT")
     if texts and (kind or roles or again):
@@ -85,7 +96,7 @@ def teach(
                 if as_json:
                     print_json(asdict(learned))
                 else:
-                    typer.echo(_noted(learned))
+                    say(_noted(learned))
 
 
 def ask(
@@ -122,13 +133,13 @@ def ask(
             for question in questions:
                 if compare:
                     compared = resident.compare(question, texts or 3)
-                    print_json(asdict(compared)) if as_json else typer.echo(_beside(compared))
+                    print_json(asdict(compared)) if as_json else say(_beside(compared))
                 elif why:
                     found = resident.why(question, progress=progress_line("leaving out turn"))
-                    print_json(asdict(found)) if as_json else typer.echo(sources_text(found))
+                    print_json(asdict(found)) if as_json else say(sources_text(found))
                 else:
                     answer = resident.ask(question, memory=not no_memory, texts=texts)
-                    print_json(asdict(answer)) if as_json else typer.echo(_labelled(answer))
+                    print_json(asdict(answer)) if as_json else say(_labelled(answer))
 
 
 def _texts(texts: list[str]) -> Iterator[str]:
@@ -185,13 +196,17 @@ def sources_text(why: Why) -> str:
         turns = ", ".join(str(source.entry) for source in why.sources)
         return (
             f"{why.answer.text} '{why.answer.key}' was told (turn {turns}), but the weights do not "
-            "hold it any more; tell it again, or let the memory sleep."
+            "hold it; tell it again, or let the memory sleep."
         )
     lines = [f"{why.answer.text}  ({why.answer.key}; margin {why.margin:.1f} nats)"]
-    for source in why.sources:
+    # Without any turn at all the margin is a little another. What was told twice hangs on neither.
+    matter = [source for source in why.sources if source.weight > _MATTERS] or why.sources[:1]
+    for source in matter:
         said = source.text or "(its words were forgotten)"
         without = f"without turn {source.entry}: {source.margin:+.1f}"
         lines.append(f"  {without:<24} {said}")
+    if others := len(why.sources) - len(matter):
+        lines.append(f"  (it is known as well without any of {count_of(others, 'other turn')})")
     if why.told > why.tried:
         lines.append(f"  ({why.tried} of {why.told} turns were tried)")
     return "\n".join(lines)

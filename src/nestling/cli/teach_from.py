@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nestling.cli.common import count_of, open_memory, print_json
+from nestling.cli.common import (
+    count_of,
+    open_memory,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from nestling.resident import Learned, Taught
@@ -61,11 +66,11 @@ def teach_from(
             )
         except KeyboardInterrupt:
             how = "without --again it goes on" if again else "the same command goes on"
-            typer.echo(f"Stopped; {how} where this one was.", err=True)
+            say(f"Stopped; {how} where this one was.", err=True)
             raise typer.Exit(130) from None
-    typer.echo(_summary(taught), err=as_json)
+    say(_summary(taught), err=as_json)
     if left_out:
-        typer.echo(f"Left out, as of no known kind{_these(left_out)}", err=as_json)
+        say(f"Left out, as of no known kind{_these(left_out)}", err=as_json)
 
 
 @contextmanager
@@ -101,6 +106,10 @@ def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
 
 def _summary(taught: Taught) -> str:
     parts = [f"{count_of(taught.turns, 'turn')} told, {count_of(taught.notes, 'note')}"]
+    if taught.silent:
+        parts.append(f"nothing to note in {count_of(taught.silent, 'turn')}")
+    if taught.lost:
+        parts.append(f"{count_of(taught.lost, 'note')} that the memory could not learn")
     if taught.before:
         parts.append(f"{taught.before} told before")
     skipped = ", ".join(f"{count} {reason}" for reason, count in taught.skipped.items())

@@ -67,5 +67,9 @@ def tokenizer(
         from nestling.training.tokenizer import save_tokenizer, train_tokenizer
 
         texts = read_texts(files, Path.cwd()) if files else told_facts_texts(seed)
-        path = save_tokenizer(train_tokenizer(texts, vocab_size), out)
-        typer.echo(f"wrote {path}")
+        if files and not any(text.strip() for text in texts):
+            raise ValueError(f"there is no text in {', '.join(files)}")
+        trained = train_tokenizer(texts, vocab_size)
+        path, size = save_tokenizer(trained, out), trained.get_vocab_size()
+        short = f", of the {vocab_size} that were asked for" if size < vocab_size else ""
+        typer.echo(f"wrote {path}: {size} ids{short}")

@@ -11,10 +11,9 @@ several beams. A note holds only words that were said: see `nestling.models.gram
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -22,9 +21,11 @@ from torch import Tensor
 
 from nestling.memory.state import MemoryState
 from nestling.models.decoding import decode, decode_lines, search
+from nestling.models.denial import is_asked, is_said
 from nestling.models.dialogue import BROKEN, UNKNOWN, Dialogue, Note, Restatement, typed
 from nestling.models.grammar import Grammar
 from nestling.models.hope import Deltas, Hope
+from nestling.models.sentences import sentences
 
 # Sequences decoded together: more of them only need more room.
 _BATCH = 64
@@ -97,7 +98,8 @@ def restate(
 ) -> list[Restatement]:
     """Let the model restate each turn, read with no memory and nothing before it.
 
-    Tellings are read a few sentences at a time, so that a turn may have any number of them.
+    Tellings are read a few sentences at a time, so that a turn may have any number of them. What a
+    turn denies, supposes or asks is not noted (`nestling.models.denial`).
 
     Args:
         texts: the turns, one restatement each.
@@ -118,26 +120,17 @@ def restate(
 
 
 def _passages(dialogue: Dialogue, text: str, together: int, room: int) -> list[str]:
-    """Sentences in a row, up to so many and so many tokens at a time."""
+    """Sentences in a row, up to so many and so many tokens at a time; none that plainly asks."""
     passages: list[list[str]] = []
     for sentence in sentences(text):
+        if is_asked(sentence):
+            continue
         joined = [*passages[-1], sentence] if passages else []
         if joined and len(joined) <= together and len(dialogue.turn(" ".join(joined))) <= room:
             passages[-1] = joined
         else:
             passages.append([sentence])
     return [" ".join(passage) for passage in passages]
-
-
-def sentences(text: str) -> list[str]:
-    """Split at the ends of sentences; the text itself where there are none."""
-    parts: list[str] = []
-    for piece in re.split(r"(?<=[.!?])\s+", text.strip()):
-        if parts and re.search(r"(^|\s)(Dr|Mr|Mrs|Ms|St|Prof|No|\w)\.$", parts[-1]):
-            parts[-1] += " " + piece
-        elif piece or not parts:
-            parts.append(piece)
-    return parts
 
 
 def _joined(parts: Sequence[Restatement]) -> Restatement:
@@ -170,7 +163,9 @@ def _restate_pieces(
                 known = written if line.mark == dialogue.end_id else None
                 found = search(model, dialogue, text, grammar, max_new_tokens, BEAMS, known=known)
                 line = found[0][1]
-            restated.append(dialogue.parse(line.complete()))
+            parsed = dialogue.parse(line.complete())
+            said = tuple(note for note in parsed.notes if is_said(text, note))
+            restated.append(replace(parsed, notes=said))
     return restated
 
 

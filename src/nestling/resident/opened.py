@@ -14,7 +14,7 @@ from nestling.memory.state import MemoryState
 from nestling.models.asking import Asked, asked_of
 from nestling.models.bundle import ModelBundle, load_bundle
 from nestling.models.dialogue import Note, typed
-from nestling.models.restate import sentences
+from nestling.models.sentences import sentences
 from nestling.resident.guard import Canaries, Guard
 from nestling.resident.history import living
 from nestling.resident.records import SPOKEN, Entry, Head, Noted, latest_notes

@@ -46,6 +46,6 @@ def find_texts(entries: Sequence[Entry], question: str, limit: int = 3) -> list[
         # Of texts that fit equally well, the latest.
         rows = db.execute(
             "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rank, rowid DESC LIMIT ?",
-            (" OR ".join(f'"{word}"' for word in words), limit),
+            (" OR ".join(f'"{word}"' for word in words), min(limit, len(texts))),
         ).fetchall()
     return [texts[row[0]] for row in rows]

@@ -18,7 +18,8 @@ from nestling.memory.state import MemoryState
 from nestling.models.asking import Asked, recall_asked
 from nestling.models.dialogue import Note
 from nestling.models.rehearsal import margins, note_lessons
-from nestling.models.restate import Recall, learn_notes, restate, sentences
+from nestling.models.restate import Recall, learn_notes, restate
+from nestling.models.sentences import sentences
 from nestling.resident.history import latest_notes, living
 from nestling.resident.journal import JournalError
 from nestling.resident.provenance import sources_of
@@ -71,8 +72,14 @@ class Resident(VersionedMemory):
         self._check_roles(roles)
         if len(roles) != len(texts):
             raise ValueError(f"{len(texts)} texts have {len(roles)} roles; give one for each")
-        for text in texts:
-            self.check_text(text)
+        for place, text in enumerate(texts):
+            try:
+                self.check_text(text)
+            except ValueError as error:
+                if len(texts) == 1:
+                    raise
+                begun = f" ({text[:40]!r})" if isinstance(text, str) else ""
+                raise ValueError(f"text {place + 1} of {len(texts)}{begun}: {error}") from error
         if not texts:
             return []
         heard = [place for place, some in enumerate(roles) if some in self.learns_from]

@@ -215,15 +215,27 @@ class MemoryFolder:
         # One that was being removed by a process that was killed still holds all it was told.
         sweep(self.home)
         with self.lease():
-            # Renamed first: a memory is there as a whole or not at all.
-            doomed = self._doomed()
             try:
-                self.path.rename(doomed)
-                shutil.rmtree(doomed)
+                self._take_away()
             except OSError as error:
                 raise StoreError(
                     f"the memory '{self.name}' cannot be removed from {self.home}: {error.strerror}"
                 ) from error
+
+    def _take_away(self) -> None:
+        # Renamed first: a memory is there as a whole or not at all.
+        doomed = self._doomed()
+        self.path.rename(doomed)
+        shutil.rmtree(doomed)
+
+    def remove_if_unused(self) -> None:
+        """Remove a memory that was never told anything; nobody has anything to lose by it."""
+        with suppress(ValueError, OSError):
+            if not self.exists():
+                return
+            with self.lease():
+                if self.journal.head().entry == 0:
+                    self._take_away()
 
     def nbytes(self) -> int:
         """Bytes on disk."""

@@ -206,6 +206,9 @@ class VersionedMemory(OpenMemory):
         history = self._folder.journal.history()
         self._check_model(history.model_hash)
         for version in versions:
+            # True would be found, and written down as a version that never was.
+            if isinstance(version, bool) or not isinstance(version, int):
+                raise ValueError(f"a version is a whole number, got {version!r}")
             if not 0 <= version <= history.head.entry:
                 raise ValueError(
                     f"the memory '{self.name}' has no version {version}: it has 0 to "

@@ -51,7 +51,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _content(path: Path) -> str:
     content = path.read_bytes()
-    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    try:
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error.reason} at {error.start}") from error
 
 
 def read_texts(names: Sequence[str], folder: Path) -> list[str]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from nestling.models.restate import TOGETHER, sentences
+from nestling.models.restate import TOGETHER
+from nestling.models.sentences import sentences
 
 # Characters of a paragraph that are held at once; nobody says a longer one.
 LONGEST_PARAGRAPH = 8192

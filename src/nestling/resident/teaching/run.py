@@ -25,7 +25,7 @@ from itertools import takewhile
 from typing import Any
 
 from nestling.memory.storage import write_file
-from nestling.models.restate import sentences
+from nestling.models.sentences import sentences
 from nestling.resident.journal import JournalError
 from nestling.resident.records import SPOKEN, Entry
 from nestling.resident.session import Learned, Resident
@@ -48,12 +48,15 @@ Progress = Callable[[int, int, int], None]
 class Taught:
     """What became of sources.
 
-    `turns` were told now and gave so many `notes`; `before` counts those that had been told before,
-    `skipped` those that could not be told, by the reason.
+    `turns` were told now and gave so many `notes`; in `silent` of them there was nothing to note,
+    and `lost` of the notes the memory could not learn. `before` counts turns that had been told
+    before, `skipped` those that could not be told, by the reason.
     """
 
     turns: int
+    silent: int
     notes: int
+    lost: int
     before: int
     skipped: Mapping[str, int]
     seconds: float
@@ -135,7 +138,8 @@ class _Run:
         self.records = _read(folder)
         self.kept = b""
         self.skipped: Counter[str] = Counter()
-        self.turns = self.notes = self.before = self.gone_through = self.all = 0
+        self.turns = self.silent = self.notes = self.lost = 0
+        self.before = self.gone_through = self.all = 0
 
     def teach(self, sources: Collection[Source], again: bool) -> Taught:
         start = time.perf_counter()
@@ -165,7 +169,13 @@ class _Run:
         self._tell(items)
         self._write()
         return Taught(
-            self.turns, self.notes, self.before, dict(self.skipped), time.perf_counter() - start
+            self.turns,
+            self.silent,
+            self.notes,
+            self.lost,
+            self.before,
+            dict(self.skipped),
+            time.perf_counter() - start,
         )
 
     def _skip(self, reason: str) -> None:
@@ -210,13 +220,22 @@ class _Run:
         for item in items:
             item.record.done[item.role] = item.place + 1
             item.record.next, item.record.told = None, 0
-        self.turns += sum(1 for item in items if item.texts and learned)
-        self.notes += sum(len(some.notes) for some in learned)
+        self._count(items, learned)
         self.gone_through += len(items)
         for some in learned:
             self.told(some)
         if self.progress:
             self.progress(self.gone_through, self.all, self.notes)
+
+    def _count(self, items: Sequence[_Item], learned: Sequence[Learned]) -> None:
+        """What became of turns whose texts were learned, one after the other."""
+        rest = iter(learned)
+        for item in items if learned else ():
+            if of_turn := [next(rest) for _ in item.texts]:
+                self.turns += 1
+                self.silent += not any(some.notes for some in of_turn)
+        self.notes += sum(len(some.notes) for some in learned)
+        self.lost += sum(not report.held for some in learned for report in some.reports)
 
     def _texts(self, turn: Turn, skip: Skip) -> tuple[str, ...]:
         """A turn as texts that this model can read; the sentences that are too long are cut."""
