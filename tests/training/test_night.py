@@ -143,16 +143,36 @@ def test_of_both_dreamers_each_dreams_half_of_its_own(evening, monkeypatch):
     seen = []
     own = night.dream
 
-    def dream(who, passages, count, length, generator, *, anywhere):
-        seen.append((who is elder, len(passages), count, anywhere))
-        return own(who, passages, count, length, generator, anywhere=anywhere)
+    def dream(who, passages, count, length, generator, **how):
+        seen.append((who is elder, len(passages), count, how["anywhere"], how["words"]))
+        return own(who, passages, count, length, generator, **how)
 
     monkeypatch.setattr(night, "dream", dream)
     options = NightOptions(steps=3, batch=2, dreamed=8, bound=10.0)
     times = torch.zeros(len(before), dtype=torch.int64)
     generator = torch.Generator().manual_seed(0)
-    sleep(model, levels, day, before, before, times, options, generator, Elder(elder, 3))
-    assert seen == [(True, 3, 12, True), (False, len(before) - 3, 12, False)]
+    sleep(model, levels, day, before, before, times, options, generator, Elder(elder, 3, 15))
+    assert seen == [(True, 3, 12, True, 15), (False, len(before) - 3, 12, False, None)]
+
+
+def test_an_elder_says_nothing_but_its_words(tiny_hope):
+    """Ids that came after it are not dreamt of, and learned to be no words."""
+    begun, words = walks(1, count=2), 12
+    generator = torch.Generator().manual_seed(0)
+    ids = night.dream(tiny_hope, begun, 50, 30, generator, words=words)
+    assert bool((ids[:, 4:] < words).all()) and bool((ids[:, :4] == begun.ids[0, :4]).any())
+    elder, model = copy.deepcopy(tiny_hope), tiny_hope
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = night._differing(model, elder, ids[:8], words).mean()
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+    assert 0 < losses[-1] < 0.3 * losses[0]
+    beyond = model(ids[:8]).logits.softmax(-1)[..., words:].sum(-1)
+    assert beyond.mean() < 0.1 < elder(ids[:8]).logits.softmax(-1)[..., words:].sum(-1).mean()
 
 
 def test_dreams_keep_what_is_rehearsed_in_no_other_way(evening):

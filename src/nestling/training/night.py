@@ -72,10 +72,12 @@ class Elder:
     Args:
         model: the one of the beginning.
         passages: of before, that so many of the first are what it knew.
+        words: ids below this are words that it knows; it says nothing else. None for all ids.
     """
 
     model: Hope
     passages: int
+    words: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def sleep(
         for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
             weight.lerp_(slow, 1 - options.share)
     dreams = _dreams(teacher, elder, before, day.ids.shape[1], options, generator)
+    words = elder.words if elder else None
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
     for step in range(options.steps):
@@ -139,7 +142,8 @@ def sleep(
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         for dreamer, ids in dreams:
-            dreamt = _differing(model, dreamer, ids[step :: options.steps]).mean()
+            known = None if dreamer is teacher else words
+            dreamt = _differing(model, dreamer, ids[step :: options.steps], known).mean()
             loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
@@ -161,14 +165,14 @@ def _dreams(
     if not options.dreamed:
         return []
     known = elder.passages if elder else 0
-    parts = [(teacher, before[known:], False)]
+    parts: list[tuple[Hope, Passages, bool, int | None]] = [(teacher, before[known:], False, None)]
     if elder:
-        parts.insert(0, (elder.model, before[:known], True))
+        parts.insert(0, (elder.model, before[:known], True, elder.words))
     parts = [part for part in parts if len(part[1])]
     count = options.steps * max(1, options.dreamed // max(1, len(parts)))
     return [
-        (who, dream(who, passages, count, length, generator, anywhere=anywhere))
-        for who, passages, anywhere in parts
+        (who, dream(who, passages, count, length, generator, anywhere=anywhere, words=words))
+        for who, passages, anywhere, words in parts
     ]
 
 
@@ -181,11 +185,12 @@ def dream(
     generator: torch.Generator,
     *,
     anywhere: bool = False,
+    words: int | None = None,
 ) -> Tensor:
     """Token ids [count, length] that a model goes on with, drawn as likely as it finds them.
 
     Each begins with the first tokens of one of the passages, drawn as often as it is long, or with
-    tokens from `anywhere` in it.
+    tokens from `anywhere` in it, and goes on with ids below `words`.
     """
     size = passages.lengths
     rows = torch.multinomial(size.float(), count, replacement=True, generator=generator)
@@ -194,13 +199,16 @@ def dream(
         room = (size[rows] - _BEGUN + 1).clamp(min=1)
         places = places + (torch.rand(count, generator=generator) * room).long()[:, None]
     begun = passages.ids[rows[:, None], places]
-    return torch.cat([_gone_on(model, some, length, generator) for some in begun.split(DREAMT)])
+    lots = begun.split(DREAMT)
+    return torch.cat([_gone_on(model, some, length, generator, words) for some in lots])
 
 
-def _gone_on(model: Hope, begun: Tensor, length: int, generator: torch.Generator) -> Tensor:
+def _gone_on(
+    model: Hope, begun: Tensor, length: int, generator: torch.Generator, words: int | None
+) -> Tensor:
     reading, ids = model(begun, state=model.new_state(len(begun))), [begun]
     for _ in range(length - begun.shape[1]):
-        likely = reading.logits[:, -1].softmax(-1)
+        likely = reading.logits[:, -1, :words].softmax(-1)
         ids.append(torch.multinomial(likely, 1, generator=generator))
         reading = model(ids[-1], state=reading.state)
     return torch.cat(ids, 1)
@@ -217,10 +225,13 @@ def _as_taught(model: Hope, teacher: Hope, passages: Passages, weight: float) ->
     return mean_of_each(losses, passages).mean()
 
 
-def _differing(model: Hope, teacher: Hope, ids: Tensor) -> Tensor:
-    """How far predictions behind every token are from the teacher's."""
+def _differing(model: Hope, teacher: Hope, ids: Tensor, words: int | None) -> Tensor:
+    """How far predictions behind every token are from the teacher's, who says `words` alone."""
     with torch.no_grad():
         wanted = teacher(ids).logits
+        if words is not None:
+            # A number, so that what is never said times its logarithm is nothing.
+            wanted[..., words:] = torch.finfo(wanted.dtype).min
     return _divergence(wanted, model(ids).logits.log_softmax(-1))
 
 

@@ -209,6 +209,7 @@ def test_the_elder_of_a_night_is_the_model_of_the_beginning():
     )
     live(learner, stream, COURSE, 1, 0)
     assert learner.elder.model is first and learner.elder.passages == len(learner.kept.base)
+    assert learner.elder.words == VOCABULARY
     assert learner.night.dreamed and learner.reports
     for name, weight in first.named_parameters():
         assert torch.equal(weight, weights[name])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.continual.kept import BASE_ROOM, ROOM, Kept
-from nestling.evaluation.continual.streams import Stream
+from nestling.evaluation.continual.streams import VOCABULARY, Stream
 from nestling.models.hope import Hope
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import Elder, NightOptions, NightReport, sleep
@@ -127,7 +127,8 @@ class HopeLearner(FineTuning):
         self.night = night
         self.kept = Kept(stream, ROOM, seed, base_room)
         # The model that is given is never written: a level that all others can ask.
-        self.elder = Elder(model, len(self.kept.base))
+        # Classes came after it: it has ids for them, and no idea of them.
+        self.elder = Elder(model, len(self.kept.base), VOCABULARY)
         self.day: list[Passages] = []
         self.longest_day = 0
         self.generator = torch.Generator().manual_seed(seed)
