@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ TASKS = {
 }
 
 
+@cache
 def read_stories(data: Path, split: str) -> dict[str, list[Puzzle]]:
     """Task -> one puzzle for every question of a split ("train" or "test").
 

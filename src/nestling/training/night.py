@@ -15,6 +15,7 @@ everything is as it was in the evening before.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -130,8 +131,7 @@ def sleep(
     with torch.no_grad():
         for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
             weight.lerp_(slow, 1 - options.share)
-    dreams = _dreams(teacher, elder, before, day.ids.shape[1], options, generator)
-    words = elder.words if elder else None
+    dreams = _dreams(_dreamers(teacher, elder, before), day.ids.shape[1], options, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
     for step in range(options.steps):
@@ -142,8 +142,8 @@ def sleep(
             rehearsed[chosen] += 1
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         for dreamer, ids in dreams:
-            known = None if dreamer is teacher else words
-            dreamt = _differing(model, dreamer, ids[step :: options.steps], known).mean()
+            some = ids[step :: options.steps]
+            dreamt = _differing(model, dreamer.model, some, dreamer.words).mean()
             loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
@@ -153,26 +153,48 @@ def sleep(
     return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
 
+@dataclass(frozen=True)
+class _Dreamer:
+    """Who dreams, from what, and how: as `dream` takes it."""
+
+    model: Hope
+    passages: Passages
+    anywhere: bool = False
+    words: int | None = None
+
+
+def _dreamers(teacher: Hope, elder: Elder | None, before: Passages) -> list[_Dreamer]:
+    """The elder of what it knew, the slow level of all else; who has nothing does not dream."""
+    if elder is None:
+        dreamers = [_Dreamer(teacher, before)]
+    else:
+        known, rest = before[: elder.passages], before[elder.passages :]
+        old = _Dreamer(elder.model, known, anywhere=True, words=elder.words)
+        dreamers = [old, _Dreamer(teacher, rest)]
+    return [dreamer for dreamer in dreamers if len(dreamer.passages)]
+
+
 def _dreams(
-    teacher: Hope,
-    elder: Elder | None,
-    before: Passages,
-    length: int,
-    options: NightOptions,
-    generator: torch.Generator,
-) -> list[tuple[Hope, Tensor]]:
-    """Who dreams in a night, and what."""
-    if not options.dreamed:
+    dreamers: Sequence[_Dreamer], length: int, options: NightOptions, generator: torch.Generator
+) -> list[tuple[_Dreamer, Tensor]]:
+    """What each dreams in a night, all of them as much."""
+    if not options.dreamed or not dreamers:
         return []
-    known = elder.passages if elder else 0
-    parts: list[tuple[Hope, Passages, bool, int | None]] = [(teacher, before[known:], False, None)]
-    if elder:
-        parts.insert(0, (elder.model, before[:known], True, elder.words))
-    parts = [part for part in parts if len(part[1])]
-    count = options.steps * max(1, options.dreamed // max(1, len(parts)))
+    count = options.steps * max(1, options.dreamed // len(dreamers))
     return [
-        (who, dream(who, passages, count, length, generator, anywhere=anywhere, words=words))
-        for who, passages, anywhere, words in parts
+        (
+            one,
+            dream(
+                one.model,
+                one.passages,
+                count,
+                length,
+                generator,
+                anywhere=one.anywhere,
+                words=one.words,
+            ),
+        )
+        for one in dreamers
     ]
 
 
