@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nestling.models.letters import MARKS
+
 if TYPE_CHECKING:
     from nestling.resident import Resident
 
@@ -54,7 +56,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 
 
 # What steers a terminal, or turns the direction of what is written; lines and tabs do not.
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_STEERS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{MARKS}]")
 
 
 def shown(text: str) -> str:

@@ -25,6 +25,8 @@ from types import MappingProxyType
 
 from tokenizers import Tokenizer
 
+from nestling.models.letters import MARKS
+
 PAD, END, TURN, RESTATE, NOTE, IS, ASK, UNKNOWN = SPECIAL_TOKENS = (
     "<|pad|>",
     "<|end|>",
@@ -56,16 +58,16 @@ _TYPED = str.maketrans(
 # What steers a terminal ("\x1b[31m") or a page (marks of direction and order), and no word.
 _STEERING = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?"
-    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+    rf"|[{MARKS}]"
 )
-_CONTROLS = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+_TYPED |= {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
 # Relations of things; what has one is no person, and its key has no capital.
 OF_THINGS = ("place", "time")
 
 
 def typed(text: str) -> str:
     """Text as a keyboard types it: plain marks, dashes and dots, composed letters, no controls."""
-    text = _STEERING.sub("", unicodedata.normalize("NFC", text)).translate(_TYPED | _CONTROLS)
+    text = _STEERING.sub("", unicodedata.normalize("NFC", text)).translate(_TYPED)
     return re.sub(" {2,}", " ", text)
 
 
