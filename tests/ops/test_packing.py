@@ -12,6 +12,7 @@ from nestling.ops.packing import (
     row_mask,
     slice_rows,
     take_rows,
+    using_up_states,
 )
 
 torch.set_num_threads(1)
@@ -76,6 +77,20 @@ def test_append_in_room_is_append_rows_and_slice_rows_where_all_agree():
     assert torch.equal(grid, wanted)
     assert torch.equal(filled, slice_rows(wanted, torch.zeros_like(total), 5, total))
     assert not buffer[:, 3:].any()
+
+
+def test_states_that_are_used_up_are_written_over_where_nothing_is_differentiated():
+    x, count, lengths = rows(2, 2), torch.tensor([3, 3]), torch.tensor([2, 2])
+    wanted, _ = append_in_room(rows(2, 5), count, x, lengths)
+    with using_up_states():
+        buffer = rows(2, 5)
+        kept, _ = append_in_room(buffer, count, x, lengths)
+        assert torch.equal(buffer, rows(2, 5)) and torch.equal(kept, wanted)
+        with torch.no_grad():
+            grid, filled = append_in_room(buffer, count, x, lengths)
+    assert filled is buffer and torch.equal(grid, wanted)
+    with torch.no_grad():
+        assert append_in_room(buffer, count, x, lengths)[1] is not buffer
 
 
 @pytest.mark.parametrize(

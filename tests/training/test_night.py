@@ -101,6 +101,19 @@ def test_a_dream_goes_on_from_a_passage_as_the_model_would(tiny_hope):
     assert torch.equal(ids, again)
 
 
+def test_a_dream_is_the_same_token_by_token(tiny_hope):
+    passages = walks(1, count=3)
+    ids = night.dream(tiny_hope, passages, 5, 6, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    torch.multinomial(passages.lengths.float(), 5, replacement=True, generator=generator)
+    again = ids[:, :4]
+    for _ in range(2):
+        with torch.no_grad():
+            likely = tiny_hope(again).logits[:, -1].softmax(-1)
+        again = torch.cat([again, torch.multinomial(likely, 1, generator=generator)], 1)
+    assert torch.equal(ids, again)
+
+
 def test_a_dream_may_begin_anywhere_in_a_passage(tiny_hope):
     passages = walks(1, count=2)
     generator = torch.Generator().manual_seed(0)

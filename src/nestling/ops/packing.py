@@ -1,12 +1,32 @@
 """Rows of a batch whose sequences have different lengths: align, append, slice, mask.
 
 A row is what stands at one place along dimension 1 of `[B, T, ...]`. Every function is
-differentiable and leaves its inputs alone. Where a sequence has no row stand zeros: what padding
-holds, be it NaN, reaches neither the result nor a gradient.
+differentiable and leaves its inputs alone, but for `using_up_states`. Where a sequence has no row
+stand zeros: what padding holds, be it NaN, reaches neither the result nor a gradient.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+
+_USED_UP: ContextVar[bool] = ContextVar("states are used up", default=False)
+
+
+@contextmanager
+def using_up_states() -> Iterator[None]:
+    """Inside, who gives a state to a model does not read it again: it may be written over.
+
+    That spares the copy of all that an attention remembers for every token that is read. Where
+    gradients are recorded, states are copied all the same.
+    """
+    token = _USED_UP.set(True)
+    try:
+        yield
+    finally:
+        _USED_UP.reset(token)
 
 
 def row_mask(lengths: Tensor, size: int) -> Tensor:
@@ -69,13 +89,16 @@ def append_in_room(
 ) -> tuple[Tensor, Tensor] | None:
     """`append_rows` where all sequences agree and `buffer` has room: one copy, and not several.
 
+    None at all where states are used up: then `buffer` itself takes the rows.
+
     Returns the grid `[B, R, ...]` and the buffer `[B, C, ...]` with the new rows in it, of which
     the grid is a view; None where sequences differ or the room does not suffice.
     """
     held, new = _agreed(count), _agreed(lengths)
     if held is None or new is None or not 0 < held + new <= buffer.shape[1]:
         return None
-    filled = buffer.clone()
+    over = _USED_UP.get() and not torch.is_grad_enabled()
+    filled = buffer if over else buffer.clone()
     filled[:, held : held + new] = x[:, :new]
     return filled[:, : held + new], filled
 

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nestling.models.hope import Hope
+from nestling.ops.packing import using_up_states
 from nestling.training.nested_weights import NestedWeights
 from nestling.training.passages import (
     Passages,
@@ -229,10 +230,11 @@ def _gone_on(
     model: Hope, begun: Tensor, length: int, generator: torch.Generator, words: int | None
 ) -> Tensor:
     reading, ids = model(begun, state=model.new_state(len(begun))), [begun]
-    for _ in range(length - begun.shape[1]):
-        likely = reading.logits[:, -1, :words].softmax(-1)
-        ids.append(torch.multinomial(likely, 1, generator=generator))
-        reading = model(ids[-1], state=reading.state)
+    with using_up_states():
+        for _ in range(length - begun.shape[1]):
+            likely = reading.logits[:, -1, :words].softmax(-1)
+            ids.append(torch.multinomial(likely, 1, generator=generator))
+            reading = model(ids[-1], state=reading.state)
     return torch.cat(ids, 1)
 
 
