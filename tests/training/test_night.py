@@ -10,7 +10,7 @@ from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import Elder, NightOptions, sleep
 from nestling.training.passages import mean_loss, passages_of
 
-OPTIONS = NightOptions(steps=150, batch=4, rate=5e-3)
+OPTIONS = NightOptions(steps=150, batch=4, recalled=4, rate=5e-3)
 
 
 def walks(step, count=8, start=1):
@@ -59,13 +59,24 @@ def test_a_night_brings_back_what_the_day_has_hurt_and_keeps_the_day(evening):
 
 
 def test_a_harmful_night_is_taken_back_to_the_bit(evening):
-    model, levels, *_ = evening
-    slow = copy.deepcopy(levels.slowest)
+    model, _, day, before = evening
     # What must not be lost is what the night unlearns: everything it rehearses speaks against it.
     base = passages_of([([1 + (7 * i) % 19 for i in range(6)], 1)] * 2)
     train(model, base, steps=40)
-    report, _ = run(evening, base=base)
-    assert not report.kept and report.base[1] > report.base[0]
+    levels = NestedWeights(model, (0,))
+    slow = copy.deepcopy(levels.slowest)
+    report, _ = run((model, levels, day, before), base=base)
+    assert not report.kept and report.base[1] > report.allowed > report.base[0]
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, slow[name])
+
+
+def test_a_night_that_does_not_mend_what_the_day_has_harmed_is_taken_back(evening):
+    model, levels, *_ = evening
+    slow = copy.deepcopy(levels.slowest)
+    # It stays where the evening was: no worse than that, and much worse than the day before.
+    report, _ = run(evening, NightOptions(steps=1, rate=0.0, share=1.0))
+    assert report.base[0] == report.base[1] > report.allowed and not report.kept
     for name, weight in model.named_parameters():
         assert torch.equal(weight, slow[name])
 
@@ -214,6 +225,15 @@ def test_without_a_level_of_sleep_there_is_no_night(evening):
     model, _, day, before = evening
     with pytest.raises(ValueError, match="the last level is the one of sleep"):
         run((model, NestedWeights(model, (4,)), day, before))
+
+
+@pytest.mark.parametrize("recalled", [2, 5])
+def test_so_many_of_before_are_recalled_in_a_step(evening, recalled):
+    options = NightOptions(steps=4, batch=2, recalled=recalled)
+    _, times = run(evening, options)
+    # Of eight passages each is recalled once before any is recalled again.
+    assert int(times.sum()) == 4 * recalled
+    assert int(times.max() - times.min()) <= 1
 
 
 def test_the_most_hurt_and_the_least_rehearsed_take_turns():

@@ -8,8 +8,8 @@ kept of before is little. So the slow level may dream besides: it goes on from t
 kept passages as it would, and what it says of its dreams is rehearsed too. Of what came before
 everything else an elder can dream, the model as it was in the beginning, a level that is never
 written: what it says does not drift from night to night. Then all levels take the weights that the
-night has made. A night that leaves the model worse on what it must not lose is taken back:
-everything is as it was in the evening before.
+night has made. A day and night that leave the model worse on what it must not lose than it was in
+the evening before are taken back: everything is as it was then.
 """
 
 from __future__ import annotations
@@ -48,17 +48,19 @@ class NightOptions:
 
     Args:
         steps: of rehearsal.
-        batch: passages of the day in a step, and as many of before.
+        batch: passages of the day in a step.
+        recalled: passages of before in a step.
         rate: learning rate at the start; it falls to zero.
         share: how far the slow level goes towards the weights of the evening before it rehearses.
         taught: weight of what the slow level says beside the tokens themselves.
         dreamed: dreams in a step; 0 for none.
         dream_weight: weight of what the slow level says of its dreams, beside a passage.
-        bound: share by which the loss of what must not be lost may rise.
+        bound: share by which the loss of what must not be lost may rise in a day and its night.
     """
 
     steps: int = 32
     batch: int = 8
+    recalled: int = 8
     rate: float = 1e-3
     share: float = 0.5
     taught: float = 1.0
@@ -84,11 +86,17 @@ class Elder:
 
 @dataclass(frozen=True)
 class NightReport:
-    """Losses of the day, of passages of before and of the base: in the evening and next morning."""
+    """Losses of the day, of passages of before and of the base: in the evening and next morning.
+
+    Args:
+        allowed: the loss of the base that the morning was not to exceed.
+        kept: whether it does not.
+    """
 
     day: tuple[float, float]
     before: tuple[float, float]
     base: tuple[float, float]
+    allowed: float
     kept: bool
 
 
@@ -136,11 +144,10 @@ def sleep(
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
     for step in range(options.steps):
-        places = torch.arange(step * options.batch, (step + 1) * options.batch)
-        loss = mean_loss(model, day[of_day[places % len(of_day)]])
+        loss = mean_loss(model, day[_turn(of_day, step, options.batch)])
         if len(before):
-            chosen = order[places % len(order)]
-            rehearsed[chosen] += 1
+            chosen = _turn(order, step, options.recalled)
+            rehearsed.index_add_(0, chosen, torch.ones_like(chosen))
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         for dreamer, ids in dreams:
             some = ids[step :: options.steps]
@@ -148,10 +155,11 @@ def sleep(
             loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
-    kept = morning[2] <= (1 + options.bound) * evening[2]
+    allowed = (1 + options.bound) * _mean(losses_of(teacher, base))
+    kept = morning[2] <= allowed
     woken = model if kept else teacher
     levels.settle({name: weight.detach() for name, weight in woken.named_parameters()})
-    return NightReport(*zip(evening, morning, strict=True), kept=kept)
+    return NightReport(*zip(evening, morning, strict=True), allowed=allowed, kept=kept)
 
 
 @dataclass(frozen=True)
@@ -272,6 +280,12 @@ def _most_needed(hurt: Tensor, rehearsed: Tensor) -> Tensor:
     by_rest = rehearsed.argsort(stable=True).tolist()
     turns = [row for pair in zip(by_hurt, by_rest, strict=True) for row in pair]
     return torch.tensor(list(dict.fromkeys(turns)))
+
+
+def _turn(order: Tensor, step: int, count: int) -> Tensor:
+    """The rows of a step, `count` of them, when all take turns."""
+    places = torch.arange(step * count, (step + 1) * count)
+    return order[places % len(order)]
 
 
 def _mean(losses: Tensor) -> float:
