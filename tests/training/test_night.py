@@ -10,7 +10,7 @@ from nestling.training.nested_weights import NestedWeights
 from nestling.training.night import Elder, NightOptions, sleep
 from nestling.training.passages import mean_loss, passages_of
 
-OPTIONS = NightOptions(steps=150, batch=4, recalled=4, rate=5e-3)
+OPTIONS = NightOptions(steps=150, batch=4, recalled=4, rate=5e-3, bound=4.0)
 
 
 def walks(step, count=8, start=1):
@@ -92,7 +92,7 @@ def test_without_anything_of_before_the_day_alone_is_rehearsed(evening):
         none,
         before,
         torch.zeros(0, dtype=torch.int64),
-        NightOptions(steps=3, batch=2, bound=10.0),
+        NightOptions(steps=3, batch=2, bound=100.0),
         generator,
     )
     assert report.kept and report.before == (0.0, 0.0)
@@ -153,7 +153,7 @@ def test_an_elder_keeps_what_the_slow_level_has_lost(evening, monkeypatch):
             before[:4],
             before,
             torch.zeros(4, dtype=torch.int64),
-            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=8, dream_weight=4.0, bound=10.0),
+            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=8, dream_weight=4.0, bound=100.0),
             torch.Generator().manual_seed(0),
             one,
         )
@@ -172,7 +172,7 @@ def test_of_both_dreamers_each_dreams_half_of_its_own(evening, monkeypatch):
         return own(who, passages, count, length, generator, **how)
 
     monkeypatch.setattr(night, "dream", dream)
-    options = NightOptions(steps=3, batch=2, dreamed=8, bound=10.0)
+    options = NightOptions(steps=3, batch=2, dreamed=8, bound=100.0)
     times = torch.zeros(len(before), dtype=torch.int64)
     generator = torch.Generator().manual_seed(0)
     sleep(model, levels, day, before, before, times, options, generator, Elder(elder, 3, 15))
@@ -214,7 +214,7 @@ def test_dreams_keep_what_is_rehearsed_in_no_other_way(evening):
             kept,
             kept,
             torch.zeros(2, dtype=torch.int64),
-            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=dreamed, bound=10.0),
+            NightOptions(steps=60, batch=4, rate=5e-3, dreamed=dreamed, bound=100.0),
             torch.Generator().manual_seed(0),
         )
         after[dreamed] = mean_loss(one, before[2:]).item()

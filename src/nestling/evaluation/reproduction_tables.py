@@ -48,7 +48,14 @@ def formal_languages_table(rows: Sequence[Row]) -> str:
         )
         if paper := published.FORMAL_LANGUAGES.get(model):
             cells = (" / ".join(f"{value:g}" for value in paper[task]) for task in tasks)
-            lines.append(("*in the paper*", "", *(f"*{cell}*" for cell in cells)))
+            of = published.FORMAL_LANGUAGES_OF.get(model)
+            lines.append(
+                (
+                    f"*in the paper, {of}*" if of else "*in the paper*",
+                    "",
+                    *(f"*{cell}*" for cell in cells),
+                )
+            )
     headers = ("model", "seeds", *(f"{task}, {' / '.join(bins)}" for task in tasks))
     return markdown_table(headers, lines, "lr" + "r" * len(tasks))
 
