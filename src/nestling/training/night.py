@@ -8,8 +8,8 @@ kept of before is little. So the slow level may dream besides: it goes on from t
 kept passages as it would, and what it says of its dreams is rehearsed too. Of what came before
 everything else an elder can dream, the model as it was in the beginning, a level that is never
 written: what it says does not drift from night to night. Then all levels take the weights that the
-night has made. A day and night that leave the model worse on what it must not lose than it was in
-the evening before are taken back: everything is as it was then.
+night has made. A night that leaves the model worse on what it must not lose is taken back:
+everything is as it was in the evening before.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class NightOptions:
         taught: weight of what the slow level says beside the tokens themselves.
         dreamed: dreams in a step; 0 for none.
         dream_weight: weight of what the slow level says of its dreams, beside a passage.
-        bound: share by which the loss of what must not be lost may rise in a day and its night.
+        bound: share by which the loss of what must not be lost may rise.
     """
 
     steps: int = 32
@@ -86,17 +86,11 @@ class Elder:
 
 @dataclass(frozen=True)
 class NightReport:
-    """Losses of the day, of passages of before and of the base: in the evening and next morning.
-
-    Args:
-        allowed: the loss of the base that the morning was not to exceed.
-        kept: whether it does not.
-    """
+    """Losses of the day, of passages of before and of the base: in the evening and next morning."""
 
     day: tuple[float, float]
     before: tuple[float, float]
     base: tuple[float, float]
-    allowed: float
     kept: bool
 
 
@@ -155,11 +149,10 @@ def sleep(
             loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
-    allowed = (1 + options.bound) * _mean(losses_of(teacher, base))
-    kept = morning[2] <= allowed
+    kept = morning[2] <= (1 + options.bound) * evening[2]
     woken = model if kept else teacher
     levels.settle({name: weight.detach() for name, weight in woken.named_parameters()})
-    return NightReport(*zip(evening, morning, strict=True), allowed=allowed, kept=kept)
+    return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
 
 @dataclass(frozen=True)
