@@ -102,7 +102,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Language modelling",
         "[L] Table 2, 760M parameters and 30B tokens",
         "WikiText-2, 2.6M parameters, 300,000 tokens in windows of 256",
-        "about 3 hours for 3 seeds",
+        "about 1.5 hours of one core for 3 seeds",
         tuple(language_modeling.MODELS),
         partial(language_modeling.measure_language_modeling, tokens=language_modeling.TOKENS),
         needs_data=True,
