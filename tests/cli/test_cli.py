@@ -146,12 +146,14 @@ def test_of_several_items_all_are_forgotten_or_none(run):
     assert len(lines(run("memory", "log", "alice", "--json"))[1]["text"]) == len(SMALL_TALK)
     asked = run("memory", "forget", "alice", "1", "--json", stdin="y\n")
     assert '"entries": 1' in asked.stdout and "Forget" not in asked.stdout
+    assert '"items": [1]' in " ".join(asked.stdout.split())
 
 
-def test_a_key_may_be_forgotten_with_its_turn(run):
+def test_several_items_are_forgotten_at_once(run):
     run("teach", "--memory", "alice", DOG, SMALL_TALK)
-    gone = run("memory", "forget", "alice", "1", "my dog", "--yes").stdout
-    assert gone == "Forgot turn 1: 1 turn, 1 note.\n"
+    # The key goes with its turn.
+    gone = run("memory", "forget", "alice", "1", "my dog", "2", "--yes").stdout
+    assert gone == "Forgot turn 1, 'my dog', turn 2: 2 turns, 1 note.\n"
 
 
 def test_an_export_takes_no_other_file_s_place(run, tmp_path):

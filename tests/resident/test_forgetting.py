@@ -197,6 +197,33 @@ def test_only_the_snapshot_of_now_is_left(alice):
     assert len(list((alice.path / "snapshots").iterdir())) == 1
 
 
+def test_several_items_are_forgotten_at_once_as_one_by_one(alice, home, tiny_bundle):
+    alice.learn("my dog = Rex")
+    alice.sleep(SHORT)
+    alice.learn("my dog = Bo")
+    with Resident.open("other", home, model=tiny_bundle) as one_by_one:
+        one_by_one.learn_all([*TOLD, "my dog = Rex"])
+        one_by_one.sleep(SHORT)
+        one_by_one.learn("my dog = Bo")
+        for item in (5, "my cat"):
+            one_by_one.forget(item)
+        # Turn 5 is named twice, and counted once.
+        done = alice.forget(5, "my cat", 5)
+        assert (done.entries, done.notes) == (2, 2)
+        assert same(alice.state(), one_by_one.state())
+        assert [e.notes for e in alice.entries()] == [e.notes for e in one_by_one.entries()]
+    assert alice.verify().replayed
+
+
+def test_of_several_items_all_are_forgotten_or_none(alice):
+    before = alice.state()
+    with pytest.raises(ValueError, match="no note under 'my fish'"):
+        alice.forget(1, "my fish")
+    with pytest.raises(ValueError, match="nothing was named"):
+        alice.forget()
+    assert same(alice.state(), before) and len(alice.notes()) == 4
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [(77, "no turn 77"), ("my fish", "no note under 'my fish'"), (0, "no turn 0")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,16 +38,12 @@ def forget(
 ) -> None:
     """Forget turns or keys as if they had never been told, in the weights and in all files."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        named = {item: item_of(item) for item in items}
-        # All of them or none.
-        for item in named.values():
-            resident.check_item(item)
+        named = [item_of(item) for item in items]
+        resident.check_items(*named)
+        what = ", ".join(map(named_item, dict.fromkeys(items)))
         if not yes:
-            confirm(f"Forget {', '.join(map(named_item, named))}? It cannot be brought back.")
-        for text, item in named.items():
-            # A key may have gone with its turn.
-            if resident.holds(item):
-                _tell_forgotten(named_item(text), resident.forget(item), as_json=as_json, item=text)
+            confirm(f"Forget {what}? It cannot be brought back.")
+        _tell_forgotten(what, resident.forget(*named), as_json=as_json, items=named)
 
 
 def undo(
@@ -62,12 +59,14 @@ def undo(
         what = f"turn {last.id} ({last.text or 'its words were forgotten'})"
         if not yes:
             confirm(f"Forget {what}? It cannot be brought back.")
-        _tell_forgotten(what, resident.forget(last.id), as_json=as_json, item="the last turn")
+        _tell_forgotten(what, resident.forget(last.id), as_json=as_json, items=[last.id])
 
 
-def _tell_forgotten(what: str, forgotten: Forgotten, *, as_json: bool, item: str) -> None:
+def _tell_forgotten(
+    what: str, forgotten: Forgotten, *, as_json: bool, items: Sequence[int | str]
+) -> None:
     if as_json:
-        print_json({"item": item, **vars(forgotten)})
+        print_json({"items": items, **vars(forgotten)})
         return
     say(forgotten_line(what, forgotten))
     if not forgotten.scrubbed:

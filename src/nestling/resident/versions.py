@@ -32,23 +32,26 @@ class VersionedMemory(OpenMemory):
 
     # -- forgetting ----------------------------------------------------------------------------
 
-    def forget(self, item: int | str) -> Forgotten:
-        """Forget a turn, or all that was ever noted under a key, as if it had never been told.
+    def forget(self, *items: int | str) -> Forgotten:
+        """Forget turns, or all that was ever noted under keys, as if they had never been told.
 
         The journal is replayed without it: the state is then, bit for bit, that of a memory which
         was told everything else alone; where it slept, it sleeps again without it. The texts of the
         turns go from all files, and so do the snapshots since; an entry without words says that
         something was forgotten. Other notes of the same turns stay, but for those that hold the
-        same value for the same person: "my liked music: jazz" takes "my like: jazz" with it.
+        same value for the same person: "my liked music: jazz" takes "my like: jazz" with it. Of
+        several items all are forgotten, in one replay, or none.
 
         Args:
-            item: the id of an entry (see `entries`), or a key (see `notes`).
+            items: each the id of an entry (see `entries`), or a key (see `notes`).
 
         Raises:
             ValueError: there is no such entry or key, or the memory cannot be written.
         """
+        if not items:
+            raise ValueError("nothing was named to be forgotten: a turn's number, or a note's key")
         with self._lock, self._folder.lease():
-            return self._forget(item, self._history())
+            return self._forget(items, self._history())
 
     def undo(self) -> Forgotten:
         """Forget the last turn that counts.
@@ -58,7 +61,7 @@ class VersionedMemory(OpenMemory):
         """
         with self._lock, self._folder.lease():
             history = self._history()
-            return self._forget(self._last_told(history.entries).id, history)
+            return self._forget([self._last_told(history.entries).id], history)
 
     def last_told(self) -> Entry:
         """The turn that `undo` forgets, for who shows it to somebody first.
@@ -83,13 +86,18 @@ class VersionedMemory(OpenMemory):
             raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
         return told[-1]
 
-    def holds(self, item: int | str) -> bool:
-        """Whether there is such a turn or key to be forgotten."""
-        return places_of(self._history().entries, item) is not None
+    def check_items(self, *items: int | str) -> None:
+        """Raise ValueError if one of them is no turn or key that could be forgotten."""
+        self._places_of_all(self._history().entries, items)
 
-    def check_item(self, item: int | str) -> None:
-        """Raise ValueError if there is no such turn or key to be forgotten."""
-        self._places_of(self._history().entries, item)
+    def _places_of_all(
+        self, entries: Sequence[Entry], items: Sequence[int | str]
+    ) -> dict[int, set[int]]:
+        gone: dict[int, set[int]] = {}
+        for item in items:
+            for entry, places in self._places_of(entries, item).items():
+                gone.setdefault(entry, set()).update(places)
+        return gone
 
     def _places_of(self, entries: Sequence[Entry], item: int | str) -> dict[int, set[int]]:
         if isinstance(item, bool):
@@ -106,10 +114,10 @@ class VersionedMemory(OpenMemory):
             "shows what there is"
         )
 
-    def _forget(self, item: int | str, history: History) -> Forgotten:
+    def _forget(self, items: Sequence[int | str], history: History) -> Forgotten:
         start = time.perf_counter()
         entries = history.entries
-        gone = self._places_of(entries, item)
+        gone = self._places_of_all(entries, items)
         left = without(entries, gone)
         changed_history = replace(history, entries=left)
         state = state_at(self.bundle, self._folder, changed_history, len(left), before=min(gone))

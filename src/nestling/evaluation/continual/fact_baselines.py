@@ -270,7 +270,7 @@ class InContext(ByMargin):
 
 
 class Retrieval:
-    """BM25 over the texts of all turns (`bm25s`); of the best five the latest that noted the key."""
+    """BM25 over the texts of all turns (`bm25s`); of five hits the latest that noted the key."""
 
     def __init__(self, bundle: ModelBundle) -> None:
         self.turns: list[Turn] = []
