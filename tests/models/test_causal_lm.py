@@ -138,6 +138,30 @@ def test_several_samples_of_one_prompt_share_its_memory(model):
     assert out.shape[0] == 4
 
 
+def test_guidance_is_refused_where_it_would_read_without_what_stands_before(model):
+    with pytest.raises(ValueError, match="with use_cache=False alone"):
+        model.generate(tokens(), guidance_scale=2.0, max_new_tokens=2)
+    guided = model.generate(
+        tokens(), guidance_scale=2.0, max_new_tokens=2, use_cache=False, do_sample=False
+    )
+    assert guided.shape[1] == tokens().shape[1] + 2
+
+
+def test_an_argument_that_there_is_not_is_refused(model):
+    with pytest.raises(TypeError, match="takes no lern; it takes input_ids"):
+        model(tokens(), lern=True)
+    ids = tokens()
+    same = model(ids, position_ids=torch.arange(ids.shape[1])[None], past_key_values=None)
+    assert torch.equal(same.logits, model(ids).logits)
+    with pytest.raises(ValueError, match="labels have the shape of input_ids"):
+        model(ids, labels=ids[:, 1:])
+
+
+def test_a_trainer_that_gathers_gradients_divides_the_loss(model):
+    # It passes the number of items to models that accept it, and divides for all others.
+    assert model.accepts_loss_kwargs is False
+
+
 def test_beam_search_is_refused(model):
     with pytest.raises(ValueError, match="beam search is not supported"):
         model.generate(tokens(), num_beams=2, max_new_tokens=2)

@@ -80,17 +80,23 @@ def test_append_in_room_is_append_rows_and_slice_rows_where_all_agree():
 
 
 def test_states_that_are_used_up_are_written_over_where_nothing_is_differentiated():
-    x, count, lengths = rows(2, 2), torch.tensor([3, 3]), torch.tensor([2, 2])
-    wanted, _ = append_in_room(rows(2, 5), count, x, lengths)
+    x, one = rows(2, 1), torch.tensor([1, 1])
+    first, _ = append_in_room(rows(2, 5), 3 * one, x, one)
+    second, _ = append_in_room(torch.cat([first, rows(2, 1)], 1), 4 * one, x, one)
     with using_up_states():
-        buffer = rows(2, 5)
-        kept, _ = append_in_room(buffer, count, x, lengths)
-        assert torch.equal(buffer, rows(2, 5)) and torch.equal(kept, wanted)
+        given = rows(2, 5)
+        recorded = append_in_room(given, 3 * one, x, one)[1]
         with torch.no_grad():
-            grid, filled = append_in_room(buffer, count, x, lengths)
-    assert filled is buffer and torch.equal(grid, wanted)
+            # What comes from outside is copied, and what was recorded, too.
+            grid, filled = append_in_room(given, 3 * one, x, one)
+            assert append_in_room(recorded, 4 * one, x, one)[1] is not recorded
+            assert torch.equal(given, rows(2, 5)) and torch.equal(grid, first)
+            # A view is no buffer that was made.
+            assert append_in_room(filled[:], 4 * one, x, one)[1] is not filled
+            grid, over = append_in_room(filled, 4 * one, x, one)
+            assert over is filled and torch.equal(grid, second)
     with torch.no_grad():
-        assert append_in_room(buffer, count, x, lengths)[1] is not buffer
+        assert append_in_room(filled, 4 * one, x, one)[1] is not filled
 
 
 @pytest.mark.parametrize(

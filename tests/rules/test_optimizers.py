@@ -169,8 +169,24 @@ def test_half_precision_parameters_do_not_lose_small_steps():
     assert weight.dtype == torch.bfloat16
 
 
+def test_what_others_write_into_a_half_precision_parameter_stays():
+    weight = nn.Parameter(torch.ones(4, 4, dtype=torch.bfloat16))
+    optimizer = rules.Momentum([weight], lr=1e-4, alpha=0.0)
+    for _ in range(10):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    with torch.no_grad():
+        weight[:2] = 0.5
+    weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    assert bool((weight[:2] == 0.5).all())
+    # The rest keeps what it had gathered: ten steps are too few to be seen.
+    master = optimizer.state[weight]["master"]
+    assert master[2:].mean().item() == pytest.approx(0.999, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e20])
 def test_bad_gradients_change_nothing(name, bad):
     model = make_model()
     optimizer = make_optimizer(name, model)

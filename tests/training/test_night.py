@@ -64,8 +64,9 @@ def test_a_harmful_night_is_taken_back_to_the_bit(evening):
     # What must not be lost is what the night unlearns: everything it rehearses speaks against it.
     base = passages_of([([1 + (7 * i) % 19 for i in range(6)], 1)] * 2)
     train(model, base, steps=40)
-    report, _ = run(evening, base=base)
+    report, times = run(evening, base=base)
     assert not report.kept and report.base[1] > report.base[0]
+    assert not times.any()
     for name, weight in model.named_parameters():
         assert torch.equal(weight, slow[name])
 
@@ -112,6 +113,26 @@ def test_a_dream_is_the_same_token_by_token(tiny_hope):
             likely = tiny_hope(again).logits[:, -1].softmax(-1)
         again = torch.cat([again, torch.multinomial(likely, 1, generator=generator)], 1)
     assert torch.equal(ids, again)
+
+
+def test_a_dream_of_a_short_passage_begins_with_that_alone(tiny_hope):
+    train(tiny_hope, walks(1))
+    # Of two tokens each, in a lot that is wider.
+    short = passages_of([([3, 4, 5], 1), ([7, 8, 9], 1), (list(range(1, 9)), 1)])
+    ids = night.dream(tiny_hope, short, 200, 6, torch.Generator().manual_seed(0))
+    begun = {tuple(row) for row in ids[:, :2].tolist()}
+    assert begun == {(3, 4), (7, 8), (1, 2)}
+    # The rest is drawn, and no padding.
+    assert (ids[:, 2:] == 0).float().mean() < 0.05
+    assert ids.shape == (200, 6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"steps": 0}, {"batch": 0}, {"share": 1.5}, {"rate": -1.0}, {"recalled": 0}]
+)
+def test_a_night_that_cannot_be_is_refused(options):
+    with pytest.raises(ValueError, match=f"a night's {next(iter(options))} is"):
+        NightOptions(**options)
 
 
 def test_a_dream_may_begin_anywhere_in_a_passage(tiny_hope):

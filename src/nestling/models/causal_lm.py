@@ -20,6 +20,18 @@ from nestling.memory.state import MemoryState
 from nestling.models.configuration import HopeConfig
 from nestling.models.hope import Hope
 
+# What Hugging Face passes along, and what means nothing to a model that has a memory for a cache.
+_WITHOUT_MEANING = frozenset(
+    (
+        "cache_position",
+        "logits_to_keep",
+        "output_attentions",
+        "output_hidden_states",
+        "position_ids",
+        "token_type_ids",
+    )
+)
+
 
 @dataclass
 class HopeOutput(ModelOutput):
@@ -38,6 +50,8 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
     base_model_prefix = "model"
     main_input_name = "input_ids"
     _is_stateful = True
+    # The loss is a mean over the tokens of a call: a trainer that gathers gradients divides itself.
+    accepts_loss_kwargs = False
     _tied_weights_keys = {"model.head.weight": "model.embedding.weight"}
 
     def __init__(self, config: HopeConfig) -> None:
@@ -107,13 +121,25 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
             labels: [B, T], -100 where no loss is wanted; shifted inside. With `learn` and no
                 labels the loss is that of the tokens read.
             use_cache: return a state even if none was given.
+            unused: what Hugging Face passes along without a meaning here, such as `position_ids`.
 
         Returns:
             `HopeOutput`: `loss` is measured before the writes, as everything that is answered.
 
         Raises:
-            ValueError: shapes that do not fit; the sentence says which.
+            ValueError: shapes that do not fit; the sentence says which. TypeError: an argument that
+                there is not.
         """
+        if odd := sorted({n for n, v in unused.items() if v is not None} - _WITHOUT_MEANING):
+            raise TypeError(
+                f"{type(self).__name__} takes no {', '.join(odd)}; it takes input_ids, "
+                "attention_mask, state, learn, labels, use_cache and return_dict"
+            )
+        if labels is not None and labels.shape != input_ids.shape:
+            raise ValueError(
+                f"labels have the shape of input_ids, {list(input_ids.shape)}, "
+                f"got {list(labels.shape)}"
+            )
         if state is None and use_cache:
             state = self.new_state(input_ids.shape[0])
         reading = self.model(input_ids, attention_mask, state, learn)
@@ -152,11 +178,20 @@ class HopeForCausalLM(PreTrainedModel, GenerationMixin):
         """As in Hugging Face, for greedy search and sampling; pass `state=` to go on from a memory.
 
         Raises:
-            ValueError: beam search, which would need to copy memories between beams.
+            ValueError: beam search, which would need to copy memories between beams, or guidance
+                with a cache, which would need a memory of its own.
         """
         config = kwargs.get("generation_config") or self.generation_config
-        if (kwargs.get("num_beams") or getattr(config, "num_beams", 1) or 1) > 1:
+
+        def asked(name: str, usual: Any) -> Any:
+            said = kwargs.get(name)
+            said = getattr(config, name, None) if said is None else said
+            return usual if said is None else said
+
+        if asked("num_beams", 1) > 1:
             raise ValueError("beam search is not supported; use num_beams=1 (greedy or sampling)")
+        if asked("guidance_scale", 1.0) != 1.0 and asked("use_cache", True):
+            raise ValueError("guidance_scale is supported with use_cache=False alone")
         return super().generate(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
 

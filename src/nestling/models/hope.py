@@ -109,8 +109,9 @@ class Hope(nn.Module):
         )
 
     def check_state(self, state: MemoryState, batch_size: int) -> None:
-        """Refuse a state of another model or batch size with a clear ValueError."""
-        shapes = {name: shape for name, (shape, _) in self.state_shapes().items()}
+        """Refuse a state of another model, batch size or precision with a clear ValueError."""
+        known = self.state_shapes()
+        shapes = {name: shape for name, (shape, _) in known.items()}
         found = {name: tuple(leaf.shape[1:]) for name, leaf in state.items()}
         if shapes != found:
             odd = sorted({n for n in shapes | found if shapes.get(n) != found.get(n)})
@@ -123,6 +124,13 @@ class Hope(nn.Module):
                 f"the state holds {state.batch_size} sequences, the input {batch_size}; "
                 "use state.index(...) or MemoryState.stack(...)"
             )
+        for name, (_, dtype) in known.items():
+            wanted = dtype or self.embedding.weight.dtype
+            if state[name].dtype != wanted:
+                raise ValueError(
+                    f"'{name}' of this memory state is in {state[name].dtype}, and this model "
+                    f"keeps it in {wanted}; start one with model.new_state()"
+                )
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -151,8 +159,8 @@ class Hope(nn.Module):
                 f"input_ids is [sequences, tokens], got the shape {list(input_ids.shape)}"
             )
         batch, length = input_ids.shape
-        if length == 0:
-            raise ValueError("input_ids is empty; a model reads at least one token")
+        if batch == 0 or length == 0:
+            raise ValueError("input_ids is empty; a model reads at least one token of one sequence")
         if attention_mask is not None:
             _check_mask(attention_mask, batch, length)
         if state is not None:
@@ -218,7 +226,12 @@ class Hope(nn.Module):
     # -- turns ---------------------------------------------------------------------------------
 
     def end_turn(self, state: MemoryState, *, slow: bool = False) -> MemoryState:
-        """Write what still waits and empty the context; `slow` ends a session (all levels)."""
+        """Write what still waits and empty the context; `slow` ends a session (all levels).
+
+        Raises:
+            ValueError: the state belongs to another model.
+        """
+        self.check_state(state, state.batch_size)
         return self.writer.flush(state, self.pair_loss, slow=slow).clear_context()
 
     def turns_below_memory(self, turns: Tensor, mask: Tensor) -> Tensor:
@@ -265,7 +278,19 @@ class Hope(nn.Module):
         Returns:
             hidden [B, N, L, d] below the memory (ask `above_mixers` with the new deltas), and the
             new state, its context empty.
+
+        Raises:
+            ValueError: no turns, a state of another model, or an unknown way to write.
         """
+        if turns.dim() != 3 or not turns.shape[1] or not turns.shape[2]:
+            raise ValueError(
+                f"turns are [sequences, turns, tokens], one of each at least, got the shape "
+                f"{list(turns.shape)}"
+            )
+        if write not in ("turn", "period"):
+            raise ValueError(f"write is 'turn' or 'period', got {write!r}")
+        if together < 1:
+            raise ValueError(f"together is 1 or more turns, got {together}")
         self.check_state(state, turns.shape[0])
         hidden = self.turns_below_memory(turns, mask) if hidden is None else hidden
         before, targets = hidden[:, :, :-1], turns[:, :, 1:]

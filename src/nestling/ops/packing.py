@@ -5,6 +5,7 @@ differentiable and leaves its inputs alone, but for `using_up_states`. Where a s
 stand zeros: what padding holds, be it NaN, reaches neither the result nor a gradient.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,21 +13,36 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-_USED_UP: ContextVar[bool] = ContextVar("states are used up", default=False)
+
+class _Made:
+    """The buffers that were made within a context, which nobody else has."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, weakref.ref[Tensor]] = {}
+
+    def add(self, buffer: Tensor) -> None:
+        self._by_id[id(buffer)] = weakref.ref(buffer)
+
+    def holds(self, buffer: Tensor) -> bool:
+        found = self._by_id.get(id(buffer))
+        return found is not None and found() is buffer
+
+
+_MADE: ContextVar[_Made | None] = ContextVar("made where states are used up", default=None)
 
 
 @contextmanager
 def using_up_states() -> Iterator[None]:
-    """Inside, who gives a state to a model does not read it again: it may be written over.
+    """Inside, a state that a model gives and is given back is not read again, but written over.
 
-    That spares the copy of all that an attention remembers for every token that is read. Where
-    gradients are recorded, states are copied all the same.
+    That spares the copy of all that an attention remembers for every token that is read. A state
+    from outside, or of chosen rows, is copied once, and so is any where gradients are recorded.
     """
-    token = _USED_UP.set(True)
+    token = _MADE.set(_Made())
     try:
         yield
     finally:
-        _USED_UP.reset(token)
+        _MADE.reset(token)
 
 
 def row_mask(lengths: Tensor, size: int) -> Tensor:
@@ -89,7 +105,7 @@ def append_in_room(
 ) -> tuple[Tensor, Tensor] | None:
     """`append_rows` where all sequences agree and `buffer` has room: one copy, and not several.
 
-    None at all where states are used up: then `buffer` itself takes the rows.
+    None at all where states are used up: then a buffer that was made there takes the rows itself.
 
     Returns the grid `[B, R, ...]` and the buffer `[B, C, ...]` with the new rows in it, of which
     the grid is a view; None where sequences differ or the room does not suffice.
@@ -97,8 +113,10 @@ def append_in_room(
     held, new = _agreed(count), _agreed(lengths)
     if held is None or new is None or not 0 < held + new <= buffer.shape[1]:
         return None
-    over = _USED_UP.get() and not torch.is_grad_enabled()
-    filled = buffer if over else buffer.clone()
+    made = None if torch.is_grad_enabled() else _MADE.get()
+    filled = buffer if made is not None and made.holds(buffer) else buffer.clone()
+    if made is not None:
+        made.add(filled)
     filled[:, held : held + new] = x[:, :new]
     return filled[:, : held + new], filled
 

@@ -22,15 +22,16 @@ class RuleOptimizer(torch.optim.Optimizer):
     A rule of matrices leaves vectors and scalars to AdamW, as the field does; so it does with
     every group that has `adamw=True` (see `parameter_groups` for embeddings and heads).
     Parameters of more than two dimensions are read as matrices `[first, rest]`. Parameters in
-    bfloat16 or float16 are computed in float32, with a float32 copy in the state.
+    bfloat16 or float16 are computed in float32, with a float32 copy in the state; what others have
+    written into a parameter since the last step counts.
 
     Args:
         params: parameters or groups; a group may set every option for itself.
         lr: the rate of the rule.
         weight_decay: decoupled.
         inputs: the `LayerInputs` of the model, for rules that need them.
-        nonfinite: what NaN or Inf in a gradient does: "error" raises before anything is changed,
-            "skip" leaves everything as it is and counts in `skipped`.
+        nonfinite: what NaN, Inf or a norm that is not finite in a gradient does: "error" raises
+            before anything is changed, "skip" leaves everything as it is and counts in `skipped`.
         adamw_scale: AdamW's rate, in units of lr; adamw_betas, adamw_eps: of AdamW.
         options: the fields of the rule.
 
@@ -137,25 +138,27 @@ class RuleOptimizer(torch.optim.Optimizer):
             grads.append(grad)
         if not grads:
             return False
-        # The norm is quick; where it is infinite, the numbers may only be large.
+        # One norm is quick; where it is infinite, each may still be finite.
         if bool(torch.isfinite(torch.nn.utils.get_total_norm(grads))):
             return True
-        if all(bool(torch.isfinite(grad).all()) for grad in grads):
+        # Second moments hold the squares of what is finite.
+        if all(bool(torch.isfinite(torch.linalg.vector_norm(grad))) for grad in grads):
             return True
         if self.nonfinite == "skip":
             self.skipped += 1
             return False
         raise FloatingPointError(
-            "a gradient holds NaN or Inf, and nothing was changed: lower the rate, clip the "
-            "gradients, or pass nonfinite='skip' to leave such steps out"
+            "a gradient holds NaN, Inf or numbers too large to be squared, and nothing was "
+            "changed: lower the rate, clip the gradients, or pass nonfinite='skip' to leave such "
+            "steps out"
         )
 
     def _write(self, param: Tensor, rule: Rule) -> None:
         state, grad = self.state[param], param.grad
         assert grad is not None
         half = param.dtype in (torch.bfloat16, torch.float16)
-        if not state and half:
-            state["master"] = param.float()
+        if half:
+            state["master"] = _up_to_date(state.get("master"), param)
         weight = state["master"] if half else param.detach()
         is_matrix = rule.MATRICES_ONLY and param.dim() > 2
         shape = (param.shape[0], -1) if is_matrix else param.shape
@@ -195,6 +198,13 @@ class RuleOptimizer(torch.optim.Optimizer):
             for name, value in saved.get(number, {}).items():
                 device = "cpu" if name == "step" else param.device
                 self.state[param][name] = value.detach().clone().to(device)
+
+
+def _up_to_date(master: Tensor | None, param: Tensor) -> Tensor:
+    """The float32 copy of a parameter, which may have been written by others since."""
+    if master is None:
+        return param.detach().float()
+    return torch.where(param == master.to(param.dtype), master, param.float())
 
 
 def as_optimizer(rule: type[Rule]) -> type[RuleOptimizer]:

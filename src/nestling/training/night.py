@@ -15,6 +15,7 @@ everything is as it was in the evening before.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,16 @@ class NightOptions:
     dream_weight: float = 1.0
     bound: float = 0.02
 
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch", 1), ("recalled", 1), ("dreamed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"a night's {name} is {least} or more, got {getattr(self, name)}")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"a night's share is from 0 to 1, got {self.share}")
+        for name in ("rate", "taught", "dream_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"a night's {name} is 0 or more, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Elder:
@@ -86,7 +97,12 @@ class Elder:
 
 @dataclass(frozen=True)
 class NightReport:
-    """Losses of the day, of passages of before and of the base: in the evening and next morning."""
+    """Losses of the day, of passages of before and of the base: before the night and after it.
+
+    Args:
+        kept: whether the model woke with what the night made; if not, it woke as it was in the
+            evening before, and what came after the night is only told.
+    """
 
     day: tuple[float, float]
     before: tuple[float, float]
@@ -112,13 +128,15 @@ def sleep(
         day: what was learned since the last night.
         before: what is kept of earlier days.
         base: what must not be lost; it is not rehearsed.
-        rehearsed: [N] for `before`, how often each was rehearsed; it is counted up.
+        rehearsed: [N] for `before`, how often each was rehearsed; counted up if the night is kept.
         elder: dreams half of the dreams; None for nights in which the slow level dreams all.
             Its passages are taken from their middle as well.
 
     Raises:
-        ValueError: there is no level of sleep.
+        ValueError: there is no level of sleep, or nothing of a day.
     """
+    if not len(day):
+        raise ValueError("a night follows a day: there are no passages of one")
     if not levels.periods or levels.periods[-1] != 0:
         raise ValueError(
             f"the last level is the one of sleep, of period 0; the periods are {levels.periods}"
@@ -137,11 +155,12 @@ def sleep(
     dreams = _dreams(_dreamers(teacher, elder, before), day.ids.shape[1], options, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
+    again = torch.zeros_like(rehearsed)
     for step in range(options.steps):
         loss = mean_loss(model, day[_turn(of_day, step, options.batch)])
         if len(before):
             chosen = _turn(order, step, options.recalled)
-            rehearsed.index_add_(0, chosen, torch.ones_like(chosen))
+            again.index_add_(0, chosen, torch.ones_like(chosen))
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         for dreamer, ids in dreams:
             some = ids[step :: options.steps]
@@ -151,6 +170,8 @@ def sleep(
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
     woken = model if kept else teacher
+    if kept:
+        rehearsed += again
     levels.settle({name: weight.detach() for name, weight in woken.named_parameters()})
     return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
@@ -180,7 +201,7 @@ def _dreams(
     dreamers: Sequence[_Dreamer], length: int, options: NightOptions, generator: torch.Generator
 ) -> list[tuple[_Dreamer, Tensor]]:
     """What each dreams in a night, all of them as much."""
-    if not options.dreamed or not dreamers:
+    if not options.dreamed or not dreamers or length <= _BEGUN:
         return []
     count = options.steps * max(1, options.dreamed // len(dreamers))
     return [
@@ -215,7 +236,12 @@ def dream(
 
     Each begins with the first tokens of one of the passages, drawn as often as it is long, or with
     tokens from `anywhere` in it, and goes on with ids below `words`.
+
+    Raises:
+        ValueError: a dream is longer than its beginning.
     """
+    if length <= _BEGUN:
+        raise ValueError(f"a dream goes on behind {_BEGUN} tokens: length is more, got {length}")
     size = passages.lengths
     rows = torch.multinomial(size.float(), count, replacement=True, generator=generator)
     places = torch.arange(min(_BEGUN, passages.ids.shape[1])).expand(count, -1)
@@ -223,19 +249,30 @@ def dream(
         room = (size[rows] - _BEGUN + 1).clamp(min=1)
         places = places + (torch.rand(count, generator=generator) * room).long()[:, None]
     begun = passages.ids[rows[:, None], places]
-    lots = begun.split(DREAMT)
-    return torch.cat([_gone_on(model, some, length, generator, words) for some in lots])
+    lots = zip(begun.split(DREAMT), size[rows].split(DREAMT), strict=True)
+    return torch.cat([_gone_on(model, *some, length, generator, words) for some in lots])
 
 
 def _gone_on(
-    model: Hope, begun: Tensor, length: int, generator: torch.Generator, words: int | None
+    model: Hope,
+    begun: Tensor,
+    own: Tensor,
+    length: int,
+    generator: torch.Generator,
+    words: int | None,
 ) -> Tensor:
-    reading, ids = model(begun, state=model.new_state(len(begun))), [begun]
+    """What goes on behind beginnings [B, A], of which `own` [B] tokens are of the passage."""
+    known = min(begun.shape[1], int(own.min()))
+    ids = begun[:, :known]
+    reading, ids = model(ids, state=model.new_state(len(begun))), [ids]
     with using_up_states():
-        for _ in range(length - begun.shape[1]):
+        for place in range(known, length):
             likely = reading.logits[:, -1, :words].softmax(-1)
-            ids.append(torch.multinomial(likely, 1, generator=generator))
-            reading = model(ids[-1], state=reading.state)
+            next_ids = torch.multinomial(likely, 1, generator=generator)
+            if place < begun.shape[1]:
+                next_ids = torch.where(place < own[:, None], begun[:, place, None], next_ids)
+            ids.append(next_ids)
+            reading = model(next_ids, state=reading.state)
     return torch.cat(ids, 1)
 
 
