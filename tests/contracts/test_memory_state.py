@@ -199,10 +199,24 @@ def test_index_chooses_and_repeats_sequences(small, rows, expected):
         assert torch.equal(chosen[name], torch.stack([leaf[row] for row in expected]))
 
 
-@pytest.mark.parametrize("rows", [3, -4, [0, 5], []])
+@pytest.mark.parametrize("rows", [3, -4, [0, 5], [], [False] * 3])
 def test_a_row_that_does_not_exist_is_refused(small, rows):
     with pytest.raises(IndexError, match="row"):
         small.index(rows)
+
+
+def test_a_mask_of_another_length_chooses_nothing(small):
+    with pytest.raises(IndexError, match="a mask of 2 for a state with 3 sequences"):
+        small.index([True, False])
+
+
+@torch.no_grad()
+def test_a_state_of_another_precision_is_refused(model):
+    state = model.new_state(2).to(dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"is in torch.float16, and this model keeps it in"):
+        model(draw_tokens(2, 5), state=state)
+    with pytest.raises(ValueError, match=r"is in torch.float16, and this model keeps it in"):
+        model.end_turn(state)
 
 
 @torch.no_grad()

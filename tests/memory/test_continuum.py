@@ -118,6 +118,11 @@ def test_an_adapted_linear_adds_the_delta_of_each_sequence():
             (Level("a", rank=2), Level("b", period=128, rank=2)),
             "hand over full deltas: set rank to 0",
         ),
+        (
+            "nested",
+            (Level("a"), Level("b", period=128, source="next_token")),
+            "'b' has the source 'next_token', and 'a' 'context'",
+        ),
     ],
 )
 def test_levels_that_do_not_fit_together_are_refused(variant, levels, sentence):

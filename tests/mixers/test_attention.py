@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nestling.mixers.attention import Attention
+from nestling.mixers.attention import FAR, Attention, rotate
 
 torch.set_num_threads(1)
 
@@ -70,3 +70,16 @@ def test_blocks_behind_a_state_equal_one_token_after_the_other(length, persisten
         for y in (at_once, one_by_one)
     ]
     torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("position", [0, FAR - 1, FAR, 10**6, 2**24 + 1])
+def test_positions_are_told_apart_however_far_they_are(position):
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, 3, 8)
+    places = torch.tensor([[position, position + 1]])
+    torch.testing.assert_close(
+        rotate(x, places, 1e4), rotate(x.double(), places, 1e4).float(), rtol=0, atol=1e-3
+    )
+    near, far = torch.tensor([[position, 5]]), torch.tensor([[position, 10**7]])
+    # What others of the batch have read changes nothing.
+    assert torch.equal(rotate(x, near, 1e4)[:, 0], rotate(x, far, 1e4)[:, 0])

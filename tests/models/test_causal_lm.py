@@ -57,6 +57,16 @@ def test_the_configuration_round_trips(model, tmp_path):
     assert loaded.settings == model.config.settings
 
 
+def test_levels_may_be_objects_wherever_they_are_given(model, tmp_path):
+    model.config.save_pretrained(tmp_path)
+    level = Level("quick", period=8)
+    loaded = HopeConfig.from_pretrained(tmp_path, levels=[level])
+    assert loaded.settings.levels == (level,)
+    loaded.levels = (level, Level("slow", period=16))
+    loaded.save_pretrained(tmp_path)
+    assert HopeConfig.from_pretrained(tmp_path).settings == loaded.settings
+
+
 def test_the_configuration_has_every_setting():
     assert HopeConfig().settings == HopeSettings()
 

@@ -19,9 +19,9 @@ SIZES = (
 
 
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("value", [0, -3])
+@pytest.mark.parametrize("value", [0, -3, 2.5])
 def test_a_size_below_one_is_explained(name, value):
-    with pytest.raises(ValueError, match=f"^{name} is 1 or more, got {value}$"):
+    with pytest.raises(ValueError, match=f"^{name} is a whole number, 1 or more, got {value}$"):
         HopeSettings(**{name: value})
 
 
@@ -55,7 +55,7 @@ def test_a_size_below_one_is_explained(name, value):
             r"every period is a multiple of the fastest one, got \[4, 6\]",
         ),
         ({"levels": ({"name": "fast", "speed": 1},)}, r"a level has no \['speed'\]"),
-        ({"levels": ({"name": "fast", "period": -1},)}, "period is 0 .* or more, got -1"),
+        ({"levels": ({"name": "fast", "period": -1},)}, "period is .* 0 .* or more, got -1"),
         (
             {"self_modifying": {"memory": "deep"}},
             r"memory is one of \('linear', 'mlp'\), got 'deep'",
@@ -98,6 +98,20 @@ def test_fields_of_others_are_left_alone():
 def test_settings_cannot_change():
     with pytest.raises(AttributeError):
         HopeSettings().hidden_size = 3
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"rope_theta": 0.0}, "rope_theta is positive and finite, got 0"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps is positive and finite, got nan"),
+        ({"initializer_range": -1.0}, "initializer_range is 0 or more, got -1"),
+        ({"pad_token_id": 2048}, "pad_token_id is None or a token, 0 to 2047, got 2048"),
+    ],
+)
+def test_a_number_out_of_range_is_explained(values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        HopeSettings(**values)
 
 
 @pytest.mark.parametrize("width", [0, -3])

@@ -216,6 +216,9 @@ def test_bad_gradients_change_nothing(name, bad):
         (lambda p: rules.Muon([{"params": p, "lrr": 1.0}]), "Muon has no option lrr"),
         (lambda p: rules.DeepMomentum(p, output="cubic"), "output is 'linear'"),
         (lambda p: rules.DeltaMomentum(p, norm="nuclear"), "norm is 'spectral'"),
+        (lambda p: rules.AdamW(p, eps=-1.0), "eps is 0 or more, got -1"),
+        (lambda p: rules.M3(p, adamw_betas=(1.5, 0.9)), "beta1 is 0 or more and below 1, got 1.5"),
+        (lambda p: rules.M3(p, adamw_scale=-1.0), "rate is 0 or more, got -"),
     ],
 )
 def test_bad_options_are_explained(make, sentence):

@@ -72,7 +72,7 @@ def test_the_level_of_sleep_is_not_written_awake(model):
             torch.testing.assert_close(level[name], start[name] + 7)
 
 
-@pytest.mark.parametrize("periods", [(4, 4), (8, 2), (4, 6), (0, 4)])
+@pytest.mark.parametrize("periods", [(4, 4), (8, 2), (4, 6), (0, 4), (-2,), (2.5,)])
 def test_levels_that_do_not_get_slower_are_refused(model, periods):
     with pytest.raises(ValueError, match="a slower level is written less often"):
         NestedWeights(model, periods)

@@ -222,6 +222,12 @@ def check_variant(variant: str, levels: Sequence[Level]) -> None:
                 "(sleep last), and all write the same projections at the same rank; "
                 f"'{faster.name}' and '{level.name}' do not"
             )
+        if level.source not in ("sleep", levels[0].source):
+            raise ValueError(
+                "nested levels hand over what the fastest one is written with: "
+                f"'{level.name}' has the source '{level.source}', and '{levels[0].name}' "
+                f"'{levels[0].source}'"
+            )
         if faster.source == "sleep":
             raise ValueError(f"'{faster.name}' is written in sleep and must be the last level")
         if level.rank:

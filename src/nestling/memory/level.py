@@ -15,6 +15,11 @@ WRITABLE = ("gate", "up", "down")
 Source = Literal["context", "next_token", "associative", "outer", "sleep"]
 
 
+def is_whole(value: Any, least: int) -> bool:
+    """Whether a value is a whole number that is not less than `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 @dataclass(frozen=True)
 class Level:
     """One MLP of the chain and its speed (NL §3.1).
@@ -68,9 +73,10 @@ class Level:
             raise ValueError(f"a level's name is a plain word such as 'fast', got {self.name!r}")
         if hasattr(nn.ModuleDict(), self.name):
             raise ValueError(f"a level cannot be called {self.name!r}; torch uses that name itself")
-        if self.period < 0:
+        if not is_whole(self.period, 0):
             raise ValueError(
-                f"level '{self.name}': period is 0 (static) or more, got {self.period}"
+                f"level '{self.name}': period is a whole number, 0 (static) or more, "
+                f"got {self.period!r}"
             )
         if not 0 <= self.rate < math.inf:
             raise ValueError(f"level '{self.name}': rate is 0 or more and finite, got {self.rate}")
@@ -110,8 +116,10 @@ class Level:
                 f"level '{self.name}': the source '{self.source}' writes ('down',) alone, "
                 f"got {self.written}"
             )
-        if self.rank < 0:
-            raise ValueError(f"level '{self.name}': rank is 0 (full) or more, got {self.rank}")
+        if not is_whole(self.rank, 0):
+            raise ValueError(
+                f"level '{self.name}': rank is a whole number, 0 (full) or more, got {self.rank!r}"
+            )
 
     def _check_rule(self) -> None:
         if self.rule not in RULES:

@@ -109,7 +109,7 @@ class MemoryState(Mapping[str, Tensor]):
         return self._map(Tensor.clone)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
-        """Move; `dtype` applies to floating leaves alone."""
+        """Move; `dtype` applies to floating leaves. A model reads those of its own dtypes alone."""
         return self._map(
             lambda leaf: leaf.to(device=device, dtype=dtype if leaf.is_floating_point() else None)
         )
@@ -118,10 +118,14 @@ class MemoryState(Mapping[str, Tensor]):
         """The chosen sequences of the batch, repeated or reordered as asked.
 
         Raises:
-            IndexError: a row does not exist.
+            IndexError: a row does not exist, or a mask is not as long as the batch.
         """
         chosen = torch.as_tensor(rows, device=self.device).reshape(-1)
         if chosen.dtype == torch.bool:
+            if len(chosen) != self.batch_size:
+                raise IndexError(
+                    f"a mask of {len(chosen)} for a state with {self.batch_size} sequences"
+                )
             chosen = chosen.nonzero()[:, 0]
         if not chosen.numel():
             raise IndexError("index needs at least one row; a state holds at least one sequence")

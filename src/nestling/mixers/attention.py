@@ -5,6 +5,8 @@ Letters: B sequences, T tokens, H heads, K head width, W window, R remembered ro
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from nestling.ops.packing import append_in_room, append_rows, slice_rows, take_r
 State = dict[str, Tensor]
 
 SHORT = 128
+# Positions from here on are multiplied in double precision; below, single is as good.
+FAR = 4096
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -22,8 +26,17 @@ def rotate(x: Tensor, position: Tensor, theta: float) -> Tensor:
     """Rotary embedding of x [B, T, H, K] at positions [B, T]."""
     half = x.shape[-1] // 2
     steps = torch.arange(half, device=x.device, dtype=torch.float64) / half
-    frequency = (theta**-steps).to(x.dtype if x.dtype == torch.float64 else torch.float32)
-    angle = (position[..., None].to(frequency.dtype) * frequency)[:, :, None]
+    exact = theta**-steps
+    frequency = exact.to(x.dtype if x.dtype == torch.float64 else torch.float32)
+    angle = position[..., None].to(frequency.dtype) * frequency
+    far = position >= FAR
+    # Where it costs nothing to look, what is not needed is not computed.
+    looks = far.device.type == "cpu" and not torch.compiler.is_compiling()
+    if frequency.dtype != torch.float64 and not (looks and not bool(far.any())):
+        # Whole turns are taken away before single precision would round them.
+        turned = (position[..., None].double() * exact).remainder(2 * math.pi)
+        angle = torch.where(far[..., None], turned.to(angle.dtype), angle)
+    angle = angle[:, :, None]
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

@@ -7,6 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from nestling.memory.level import Level
+from nestling.mixers.self_modifying import SelfModifyingOptions
 from nestling.models.settings import HopeSettings
 
 FIELDS = tuple(item.name for item in fields(HopeSettings))
@@ -29,6 +31,14 @@ class HopeConfig(PreTrainedConfig):
         super().__init__(**others)
         for name, value in settings.to_dict().items():
             setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A configuration is plain values, whenever they are set.
+        if name == "levels":
+            value = [level.to_dict() if isinstance(level, Level) else level for level in value]
+        if isinstance(value, SelfModifyingOptions):
+            value = value.to_dict()
+        super().__setattr__(name, value)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> HopeConfig:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nestling.memory.continuum import Variant, check_variant
-from nestling.memory.level import Level
+from nestling.memory.level import Level, is_whole
 from nestling.mixers.fla_layer import PREFIX
 from nestling.mixers.self_modifying import SelfModifyingOptions
 
@@ -103,11 +104,24 @@ class HopeSettings:
             "chunk_size",
             "conv_width",
         ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is 1 or more, got {getattr(self, name)}")
+            if not is_whole(getattr(self, name), 1):
+                raise ValueError(
+                    f"{name} is a whole number, 1 or more, got {getattr(self, name)!r}"
+                )
         width = self.memory_intermediate_size
-        if width is not None and width < 1:
-            raise ValueError(f"memory_intermediate_size is 1 or more, or None, got {width}")
+        if width is not None and not is_whole(width, 1):
+            raise ValueError(f"memory_intermediate_size is 1 or more, or None, got {width!r}")
+        for name in ("rope_theta", "rms_norm_eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.initializer_range < math.inf:
+            raise ValueError(f"initializer_range is 0 or more, got {self.initializer_range}")
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            token = getattr(self, name)
+            if token is not None and not 0 <= token < self.vocab_size:
+                raise ValueError(
+                    f"{name} is None or a token, 0 to {self.vocab_size - 1}, got {token}"
+                )
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
                 f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} "

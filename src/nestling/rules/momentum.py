@@ -105,6 +105,7 @@ class PreconditionedMomentumRule(Rule):
         super().__post_init__()
         self.require("alpha", self.alpha, 0.0, 1.0)
         self.require("beta", self.beta, 0.0, 1.0)
+        self.require("eps", self.eps, 0.0)
 
     def init_one(self, param: Tensor) -> dict[str, Tensor]:
         return {"momentum": torch.zeros_like(param), "square": torch.zeros_like(param)}
@@ -157,6 +158,7 @@ class AdamWRule(Rule):
         super().__post_init__()
         self.require("beta1", self.beta1, 0.0, 1.0)
         self.require("beta2", self.beta2, 0.0, 1.0)
+        self.require("eps", self.eps, 0.0)
 
     def init_one(self, param: Tensor) -> dict[str, Tensor]:
         moments = {"mean": torch.zeros_like(param), "square": torch.zeros_like(param)}

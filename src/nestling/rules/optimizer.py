@@ -75,6 +75,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         super().add_param_group(param_group)
         try:
             self._rule(self.param_groups[-1])
+            self._adamw(self.param_groups[-1])
         except ValueError:
             self.param_groups.pop()
             raise

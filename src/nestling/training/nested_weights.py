@@ -15,6 +15,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from nestling.memory.level import is_whole
+
 Weights = dict[str, Tensor]
 
 
@@ -35,10 +37,11 @@ class NestedWeights:
     def __init__(self, model: nn.Module, periods: Sequence[int], share: float = 0.5) -> None:
         awake = [period for period in periods if period]
         grows = all(slow > fast and slow % fast == 0 for fast, slow in pairwise(awake))
-        if not grows or 0 in periods[:-1]:
+        whole = all(is_whole(period, 0) for period in periods)
+        if not whole or not grows or 0 in periods[:-1]:
             raise ValueError(
-                "a slower level is written less often, at a multiple of the period before, and the "
-                f"one of sleep (0) is the last; got the periods {tuple(periods)}"
+                "a slower level is written less often, at a whole multiple of the period before, "
+                f"and the one of sleep (0) is the last; got the periods {tuple(periods)}"
             )
         if not 0 < share <= 1:
             raise ValueError(f"share is above 0 and at most 1, got {share}")
