@@ -22,7 +22,7 @@ KINDS = [
     {"momentum": True, "delta": False, "retention": False},
     {"memory": "mlp", "adaptive": ("v", "q"), "projection_chunk_size": 32},
     {"projection_chunk_size": 1, "adaptive": ("k", "v", "eta", "alpha", "q")},
-    {"own_value_input": True, "open_gates": True},
+    {"own_value_input": True, "open_gates": True, "initial": "identity"},
 ]
 
 
@@ -378,6 +378,15 @@ def test_only_what_goes_stale_in_a_chunk_begins_slowly(options, first):
     mixer = SelfModifyingTitans(96, 3, chunk_size=32, options=options)
     rate = mixer.scheme.eta_max * mixer.eta_bias[0].sigmoid().item()
     assert rate == pytest.approx(first, rel=1e-4)
+
+
+def test_matrices_begin_as_the_identity_on_request():
+    mixer = SelfModifyingTitans(16, 2, options=SelfModifyingOptions(initial="identity"))
+    assert all(torch.equal(matrix, torch.eye(8)) for matrix in mixer.memory_init[0].flatten(0, 1))
+    with pytest.raises(ValueError, match="an MLP begins near the identity as it is"):
+        SelfModifyingOptions(memory="mlp", initial="identity")
+    with pytest.raises(ValueError, match=r"initial is one of \('rotation', 'identity'\)"):
+        SelfModifyingOptions(initial="zero")
 
 
 def test_gates_of_the_output_begin_open_on_request():

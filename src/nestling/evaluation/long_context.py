@@ -22,9 +22,10 @@ from nestling.evaluation.babilong import commonest_answers, stories, words_of
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.haystack import Draw, Haystack, Reading
 from nestling.evaluation.language_modeling import MODELS, Variants
+from nestling.evaluation.mqar import MODELS as RECALLING
 from nestling.evaluation.needles import MADE_UP, NEEDLES
 from nestling.evaluation.rows import Progress, Row
-from nestling.evaluation.sequence_tasks import IGNORED, PEERS
+from nestling.evaluation.sequence_tasks import IGNORED
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings
@@ -33,10 +34,10 @@ from nestling.training.text_task import read_texts
 from nestling.training.tokenizer import train_tokenizer
 
 BOOKS = "domains/en_novels.jsonl.gz"
-# What is told once must be known at once: Hope is set for recall, as on the synthetic tasks.
+# What is told once must be known at once: Hope is set as for associative recall.
 VARIANTS: Variants = {
     **MODELS,
-    "hope": {**MODELS["hope"], "self_modifying": PEERS["hope"]["self_modifying"]},
+    "hope": {**MODELS["hope"], "self_modifying": RECALLING["hope"]["self_modifying"]},
 }
 # Tokens of questions behind a document that attention keeps besides.
 _QUESTIONS = 128

@@ -76,7 +76,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "two blocks of width 64, 256 ids, 4 to 32 pairs, 2,000 steps of 32 sequences of any size",
         "about 1.5 hours of one core for 3 seeds",
         mad.MODELS,
-        partial(measure_tasks, mqar.TASKS, course=mqar.COURSE),
+        partial(measure_tasks, mqar.TASKS, course=mqar.COURSE, peers=mqar.MODELS),
     ),
     "needles": Reproduction(
         "Needles in real books",

@@ -78,8 +78,10 @@ class Course:
     solved: float = 1.0
     asked: int = 256
 
-    def model(self, name: str, task: Task, seed: int) -> SequenceModel:
-        """A small model of `PEERS`."""
+    def model(
+        self, name: str, task: Task, seed: int, peers: Mapping[str, dict[str, Any]] = PEERS
+    ) -> SequenceModel:
+        """A small model of `peers`."""
         settings = HopeSettings(
             vocab_size=task.vocabulary,
             hidden_size=self.width,
@@ -92,7 +94,7 @@ class Course:
             tie_word_embeddings=False,
         )
         torch.manual_seed(seed)
-        return SequenceModel(replace(settings, **PEERS[name]), task.decodes)
+        return SequenceModel(replace(settings, **peers[name]), task.decodes)
 
 
 class SequenceModel(nn.Module):
@@ -158,6 +160,7 @@ def measure_tasks(
     models: Sequence[str] = tuple(PEERS),
     seeds: Sequence[int] = (0, 1, 2),
     course: Course | None = None,
+    peers: Mapping[str, dict[str, Any]] = PEERS,
     run_file: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Iterator[Row]:
@@ -166,17 +169,18 @@ def measure_tasks(
     The rate is the best of the first seed, on other sequences than those of the row.
 
     Args:
-        models: some of `PEERS`.
+        models: some of `peers`.
+        peers: what the models differ in.
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course, PEERS, form=3)
+    finished = Finished(run_file, course, peers, form=3)
 
     def run(name: str, task: str, rate: float, seed: int) -> Row:
         asked = tasks[task].asked or {task: tasks[task].draw}
 
         def measured() -> Row:
-            model = course.model(name, tasks[task], seed)
+            model = course.model(name, tasks[task], seed, peers)
             started = time.perf_counter()
 
             def report(line: str) -> None:
