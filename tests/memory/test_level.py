@@ -14,7 +14,10 @@ from nestling.memory.level import WRITABLE, Level
         ({"name": ""}, "plain word"),
         ({"name": "keys"}, "cannot be called 'keys'"),
         ({"name": "training"}, "cannot be called 'training'"),
-        ({"period": -1}, r"level 'fast': period is a whole number, 0 \(static\) or more"),
+        (
+            {"period": -1},
+            r"level 'fast': period is a whole number, 0 \(static\) or more, got -1",
+        ),
         ({"period": 2.5}, "period is a whole number, .* got 2.5"),
         ({"rate": -0.1}, "level 'fast': rate is 0 or more and finite, got -0.1"),
         ({"rate": math.nan}, "rate is 0 or more and finite, got nan"),

@@ -172,6 +172,41 @@ def test_a_trainer_that_gathers_gradients_divides_the_loss(model):
     assert model.accepts_loss_kwargs is False
 
 
+def test_gradients_that_are_gathered_are_those_of_one_batch(tmp_path):
+    pytest.importorskip("accelerate")
+    from transformers import Trainer, TrainingArguments
+
+    data = [{"input_ids": row, "labels": row} for row in tokens(batch=4)]
+
+    def norm_of_gradients(batch, gathered):
+        model = make("attention", Level(period=0))
+        found = []
+
+        class Watching(torch.optim.SGD):
+            def step(self, closure=None):
+                grads = [p.grad for group in self.param_groups for p in group["params"]]
+                found.append(torch.nn.utils.get_total_norm([g for g in grads if g is not None]))
+                return super().step(closure)
+
+        optimizer = Watching(model.parameters(), lr=0.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+        arguments = TrainingArguments(
+            str(tmp_path),
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=gathered,
+            max_steps=1,
+            max_grad_norm=1e9,
+            save_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        Trainer(model, arguments, train_dataset=data, optimizers=(optimizer, schedule)).train()
+        return found[0]
+
+    torch.testing.assert_close(norm_of_gradients(1, 4), norm_of_gradients(4, 1))
+
+
 def test_beam_search_is_refused(model):
     with pytest.raises(ValueError, match="beam search is not supported"):
         model.generate(tokens(), num_beams=2, max_new_tokens=2)

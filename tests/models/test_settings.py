@@ -55,7 +55,10 @@ def test_a_size_below_one_is_explained(name, value):
             r"every period is a multiple of the fastest one, got \[4, 6\]",
         ),
         ({"levels": ({"name": "fast", "speed": 1},)}, r"a level has no \['speed'\]"),
-        ({"levels": ({"name": "fast", "period": -1},)}, "period is .* 0 .* or more, got -1"),
+        (
+            {"levels": ({"name": "fast", "period": -1},)},
+            "period is a whole number, 0 .* or more, got -1",
+        ),
         (
             {"self_modifying": {"memory": "deep"}},
             r"memory is one of \('linear', 'mlp'\), got 'deep'",
@@ -107,6 +110,7 @@ def test_settings_cannot_change():
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps is positive and finite, got nan"),
         ({"initializer_range": -1.0}, "initializer_range is 0 or more, got -1"),
         ({"pad_token_id": 2048}, "pad_token_id is None or a token, 0 to 2047, got 2048"),
+        ({"eos_token_id": [1, 2]}, r"eos_token_id is None or a token, 0 to 2047, got \[1, 2\]"),
     ],
 )
 def test_a_number_out_of_range_is_explained(values, sentence):

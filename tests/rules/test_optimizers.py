@@ -158,23 +158,25 @@ def test_a_kernel_of_a_convolution_is_read_as_a_matrix():
     torch.testing.assert_close(layer.weight.flatten(1), matrix)
 
 
-def test_half_precision_parameters_do_not_lose_small_steps():
+def small_steps_in_half(count):
+    """A parameter of ones in bfloat16 after steps of 1e-4, and its optimizer."""
     weight = nn.Parameter(torch.ones(4, 4, dtype=torch.bfloat16))
     optimizer = rules.Momentum([weight], lr=1e-4, alpha=0.0)
-    for _ in range(100):
+    for _ in range(count):
         weight.grad = torch.ones_like(weight)
         optimizer.step()
+    return weight, optimizer
+
+
+def test_half_precision_parameters_do_not_lose_small_steps():
+    weight, _ = small_steps_in_half(100)
     # 100 steps of 1e-4; each alone is too small for bfloat16 near one.
     assert weight.float().mean().item() == pytest.approx(0.99, abs=0.004)
     assert weight.dtype == torch.bfloat16
 
 
 def test_what_others_write_into_a_half_precision_parameter_stays():
-    weight = nn.Parameter(torch.ones(4, 4, dtype=torch.bfloat16))
-    optimizer = rules.Momentum([weight], lr=1e-4, alpha=0.0)
-    for _ in range(10):
-        weight.grad = torch.ones_like(weight)
-        optimizer.step()
+    weight, optimizer = small_steps_in_half(10)
     with torch.no_grad():
         weight[:2] = 0.5
     weight.grad = torch.zeros_like(weight)

@@ -39,9 +39,9 @@ def forget(
     """Forget turns or keys as if they had never been told, in the weights and in all files."""
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
         named = [item_of(item) for item in items]
-        resident.check_items(*named)
         what = ", ".join(map(named_item, dict.fromkeys(items)))
         if not yes:
+            resident.check_items(*named)
             confirm(f"Forget {what}? It cannot be brought back.")
         _tell_forgotten(what, resident.forget(*named), as_json=as_json, items=named)
 

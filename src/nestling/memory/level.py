@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ Source = Literal["context", "next_token", "associative", "outer", "sleep"]
 
 def is_whole(value: Any, least: int) -> bool:
     """Whether a value is a whole number that is not less than `least`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 @dataclass(frozen=True)

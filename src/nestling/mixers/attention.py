@@ -6,6 +6,7 @@ Letters: B sequences, T tokens, H heads, K head width, W window, R remembered ro
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +23,12 @@ FAR = 4096
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def rotate(x: Tensor, position: Tensor, theta: float) -> Tensor:
-    """Rotary embedding of x [B, T, H, K] at positions [B, T]."""
-    half = x.shape[-1] // 2
-    steps = torch.arange(half, device=x.device, dtype=torch.float64) / half
+def rotate(rows: Sequence[Tensor], position: Tensor, theta: float) -> list[Tensor]:
+    """Rotary embeddings of rows of one kind, [B, T, H, K] each, at positions [B, T]."""
+    dtype, half = rows[0].dtype, rows[0].shape[-1] // 2
+    steps = torch.arange(half, device=position.device, dtype=torch.float64) / half
     exact = theta**-steps
-    frequency = exact.to(x.dtype if x.dtype == torch.float64 else torch.float32)
+    frequency = exact.to(dtype if dtype == torch.float64 else torch.float32)
     angle = position[..., None].to(frequency.dtype) * frequency
     far = position >= FAR
     # Where it costs nothing to look, what is not needed is not computed.
@@ -37,9 +38,9 @@ def rotate(x: Tensor, position: Tensor, theta: float) -> Tensor:
         turned = (position[..., None].double() * exact).remainder(2 * math.pi)
         angle = torch.where(far[..., None], turned.to(angle.dtype), angle)
     angle = angle[:, :, None]
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+    halves = (x.chunk(2, dim=-1) for x in rows)
+    return [torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1) for a, b in halves]
 
 
 class Attention(nn.Module):
@@ -95,8 +96,7 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(batch, length, 3, self.num_heads, self.head_width).unbind(2)
         column = torch.arange(length, device=x.device)
         if state is None:
-            position = column.expand(batch, -1)
-            q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
+            q, k = rotate((q, k), column.expand(batch, -1), self.theta)
             if length > 2 * self.window:
                 held, nothing = torch.zeros_like(lengths), k[:, :0]
                 y = self._attend_in_blocks(q, k, v, nothing, nothing, held)
@@ -108,8 +108,7 @@ class Attention(nn.Module):
             y = self._attend(q, k, v, mask)
             return self.out(y.reshape(batch, length, width)), None
         count = state["count"]
-        position = count[:, None] + column
-        q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
+        q, k = rotate((q, k), count[:, None] + column, self.theta)
         held = count.clamp(max=self.window)
         (keys, new_keys), (values, new_values) = (
             self._remember(state[leaf], held, new, lengths)

@@ -114,7 +114,7 @@ class LinearMemory(nn.Module):
             if state is not None:
                 position = position + state["count"][:, None]
                 new["count"] = state["count"] + lengths
-            q, k = rotate(q, position, self.theta), rotate(k, position, self.theta)
+            q, k = rotate((q, k), position, self.theta)
             k = k * self.head_width**-0.5
         else:
             q, k = unit_norm(q), unit_norm(k)

@@ -209,7 +209,7 @@ class TitansMAC(nn.Module):
         # What the memory knows stands in the context like any token, with the same projections.
         _, known_k, known_v = self.qkv(recalled).view(batch, size, 3, *heads).unbind(2)
         position = torch.arange(size, device=x.device).expand(batch, -1)
-        q, k, known_k = (rotate(z, position, self.theta) for z in (q, k, known_k))
+        q, k, known_k = rotate((q, k, known_k), position, self.theta)
         fixed_k, fixed_v = self.persistent.to(x.dtype)[:, None].expand(-1, batch, -1, -1, -1)
         past = torch.ones(size, size, dtype=torch.bool, device=x.device).tril()
         mask = F.pad(torch.cat([past, past], dim=1), (self.persistent.shape[1], 0), value=True)

@@ -118,9 +118,9 @@ class HopeSettings:
             raise ValueError(f"initializer_range is 0 or more, got {self.initializer_range}")
         for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
             token = getattr(self, name)
-            if token is not None and not 0 <= token < self.vocab_size:
+            if token is not None and not (is_whole(token, 0) and token < self.vocab_size):
                 raise ValueError(
-                    f"{name} is None or a token, 0 to {self.vocab_size - 1}, got {token}"
+                    f"{name} is None or a token, 0 to {self.vocab_size - 1}, got {token!r}"
                 )
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(

@@ -37,7 +37,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     Raises:
         ValueError: an unknown option, a value out of range, sparse or complex gradients, inputs
-            that a rule needs and does not get. FloatingPointError: NaN or Inf in a gradient.
+            that a rule needs and does not get. FloatingPointError: a gradient as `nonfinite` says.
     """
 
     RULE: ClassVar[type[Rule]]

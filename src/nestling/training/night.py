@@ -155,12 +155,10 @@ def sleep(
     dreams = _dreams(_dreamers(teacher, elder, before), day.ids.shape[1], options, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.0)
     of_day = torch.randperm(len(day), generator=generator)
-    again = torch.zeros_like(rehearsed)
     for step in range(options.steps):
         loss = mean_loss(model, day[_turn(of_day, step, options.batch)])
         if len(before):
             chosen = _turn(order, step, options.recalled)
-            again.index_add_(0, chosen, torch.ones_like(chosen))
             loss = loss + _as_taught(model, teacher, before[chosen], options.taught)
         for dreamer, ids in dreams:
             some = ids[step :: options.steps]
@@ -170,8 +168,9 @@ def sleep(
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
     kept = morning[2] <= (1 + options.bound) * evening[2]
     woken = model if kept else teacher
-    if kept:
-        rehearsed += again
+    if kept and len(before):
+        chosen = _turn(order, 0, options.steps * options.recalled)
+        rehearsed.index_add_(0, chosen, torch.ones_like(chosen))
     levels.settle({name: weight.detach() for name, weight in woken.named_parameters()})
     return NightReport(*zip(evening, morning, strict=True), kept=kept)
 
@@ -238,7 +237,7 @@ def dream(
     tokens from `anywhere` in it, and goes on with ids below `words`.
 
     Raises:
-        ValueError: a dream is longer than its beginning.
+        ValueError: a dream would be no longer than its beginning.
     """
     if length <= _BEGUN:
         raise ValueError(f"a dream goes on behind {_BEGUN} tokens: length is more, got {length}")

@@ -31,25 +31,9 @@ _NIGHT = {
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
-    def make(
-        *args: Any,
-        rate: float = RATE,
-        share: float = 0.5,
-        dreamed: int = 0,
-        steps: int = 32,
-        dream_weight: float = 1.0,
-        recalled: int = 8,
-        **options: Any,
-    ) -> Learner:
-        night = NightOptions(
-            share=share,
-            dreamed=dreamed,
-            steps=steps,
-            dream_weight=dream_weight,
-            recalled=recalled,
-        )
-        night = night if sleeps else None
-        return HopeLearner(*args, rate=rate, levels=levels, night=night, **options)
+    def make(*args: Any, seed: int = 0, rate: float = RATE, **night: Any) -> Learner:
+        options = NightOptions(**night) if sleeps else None
+        return HopeLearner(*args, rate=rate, levels=levels, seed=seed, night=options)
 
     return Method(make, (_NIGHT,) if sleeps else ({},), levels=levels, sleeps=sleeps)
 
