@@ -313,3 +313,16 @@ def test_layer_inputs_keep_double_precision():
     with LayerInputs(layer) as inputs:
         layer(torch.randn(4, 2, dtype=torch.float64))
         assert inputs.rows(layer.weight).dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0,)])
+def test_an_empty_parameter_is_left_alone(name, shape):
+    model, other = make_model(), make_model()
+    model.shard = nn.Parameter(torch.zeros(shape))
+    model.shard.grad = torch.zeros(shape)
+    optimizer, alone = make_optimizer(name, model), make_optimizer(name, other)
+    for one, its in ((model, optimizer), (other, alone)):
+        one(torch.ones(3, 6)).sum().backward()
+        its.step()
+    torch.testing.assert_close(model[0].weight, other[0].weight, rtol=0, atol=0)

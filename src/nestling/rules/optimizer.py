@@ -106,7 +106,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             rule, adamw = self._rule(group), self._adamw(group)
             for param in group["params"]:
-                if param.grad is None:
+                # A parameter may be empty, as shards are: there is nothing to write.
+                if param.grad is None or not param.numel():
                     continue
                 plain = group["adamw"] or (self.RULE.MATRICES_ONLY and param.dim() < 2)
                 work.append((param, adamw if plain else rule))

@@ -28,7 +28,7 @@ from nestling.evaluation.continual.streams import (
 )
 from nestling.evaluation.continual.tables import _stream_table
 from nestling.training.night import NightOptions
-from nestling.training.passages import losses_of, passages_of
+from nestling.training.passages import losses_of, mean_loss, passages_of
 
 torch.set_num_threads(1)
 
@@ -198,6 +198,19 @@ def test_hope_sleeps_every_day_and_wakes_with_one_set_of_weights():
         for name, weight in learner.model.named_parameters():
             assert torch.equal(level[name], weight)
     assert len(learner.kept.drawn) == 16
+
+
+@pytest.mark.parametrize(("awake", "sleeps"), [(3, True), (0, True), (3, False)])
+def test_who_sleeps_recalls_by_day_what_was_before(awake, sleeps):
+    stream = make_stream("text")
+    model, lot = COURSE.model(VOCABULARY, 0).eval(), stream.tasks[0].train
+    night = NightOptions() if sleeps else None
+    learner = HopeLearner(model, stream, 1e-3, 2, night=night, awake=awake)
+    expected = mean_loss(model, lot)
+    if awake and sleeps:
+        same = torch.Generator().manual_seed(0)
+        expected = expected + mean_loss(model, learner.kept.at_random(awake, same))
+    torch.testing.assert_close(learner.loss(lot), expected)
 
 
 def test_the_elder_of_a_night_is_the_model_of_the_beginning():

@@ -49,8 +49,8 @@ class Replay(FineTuning):
         self.kept.add(lot)
 
     def loss(self, lot: Passages) -> Tensor:
-        rows = torch.randint(len(self.kept), (len(lot),), generator=self.generator)
-        return mean_loss(self.model, lot) + mean_loss(self.model, self.kept.some(rows))
+        before = self.kept.at_random(len(lot), self.generator)
+        return mean_loss(self.model, lot) + mean_loss(self.model, before)
 
 
 class ElasticWeights(FineTuning):

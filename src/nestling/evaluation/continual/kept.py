@@ -86,6 +86,10 @@ class Kept:
             ]
         )
 
+    def at_random(self, count: int, generator: torch.Generator) -> Passages:
+        """`count` passages, each as likely as any other."""
+        return self.some(torch.randint(len(self), (count,), generator=generator))
+
     def all(self) -> Passages:
         """The base's first."""
         return joined([self.base, *(drawn.passage for drawn in self.drawn)])

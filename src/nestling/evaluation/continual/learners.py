@@ -107,6 +107,7 @@ class HopeLearner(FineTuning):
         share: how far a slower level goes when it is written awake.
         base_room: share of the room that is for the base.
         night: how it sleeps; None for one that does not.
+        awake: passages of before that are recalled in a step by day, by one that sleeps.
     """
 
     def __init__(
@@ -120,11 +121,12 @@ class HopeLearner(FineTuning):
         share: float = 0.5,
         base_room: float = BASE_ROOM,
         night: NightOptions | None = None,
+        awake: int = 0,
     ) -> None:
         super().__init__(model, stream, rate, seed)
         periods = (*PERIODS[: levels - 2], 0) if night else PERIODS[: levels - 1]
         self.levels = NestedWeights(self.model, periods, share)
-        self.night = night
+        self.night, self.awake = night, awake if night else 0
         self.kept = Kept(stream, ROOM, seed, base_room)
         # The model that is given is never written: a level that all others can ask.
         # Classes came after it: it has ids for them, and no idea of them.
@@ -143,6 +145,12 @@ class HopeLearner(FineTuning):
         self.levels.stepped()
         if self.night:
             self.day.append(lot)
+
+    def loss(self, lot: Passages) -> Tensor:
+        loss = super().loss(lot)
+        if not self.awake:
+            return loss
+        return loss + mean_loss(self.model, self.kept.at_random(self.awake, self.generator))
 
     def end_day(self) -> None:
         if self.night is None or not self.day:

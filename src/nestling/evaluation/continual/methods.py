@@ -19,9 +19,10 @@ RATE = 1e-3
 
 
 # Who sleeps takes smaller steps by day, and learns at night what is left. Dreams hold the base; of
-# before three times as many passages are recalled in a step as of the day.
+# before three times as many passages are recalled in a step as of the day, and awake as many.
 _NIGHT = {
     "rate": RATE / 3,
+    "awake": 8,
     "share": 0.5,
     "steps": 64,
     "dreamed": 8,
@@ -31,9 +32,11 @@ _NIGHT = {
 
 
 def _hope(levels: int, *, sleeps: bool) -> Method[Learner]:
-    def make(*args: Any, seed: int = 0, rate: float = RATE, **night: Any) -> Learner:
+    def make(
+        *args: Any, seed: int = 0, rate: float = RATE, awake: int = 0, **night: Any
+    ) -> Learner:
         options = NightOptions(**night) if sleeps else None
-        return HopeLearner(*args, rate=rate, levels=levels, seed=seed, night=options)
+        return HopeLearner(*args, rate=rate, levels=levels, seed=seed, night=options, awake=awake)
 
     return Method(make, (_NIGHT,) if sleeps else ({},), levels=levels, sleeps=sleeps)
 
