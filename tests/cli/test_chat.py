@@ -91,7 +91,7 @@ def test_turns_are_taken_back(chat):
         "My dog is called Pixel.", "My cat is called Mia.", "/undo", "/forget 1", "/memory"
     )
     assert replies[-3:] == [
-        "Forgot the last turn (My cat is called Mia.): 1 note.",
+        "Forgot the last turn (My cat is called Mia.): 1 turn, 1 note.",
         "Forgot turn 1: 1 turn, 1 note.",
         "Nothing noted yet.",
     ]
@@ -149,3 +149,76 @@ def test_what_is_told_before_a_question_is_noted(chat):
 def test_what_was_taken_back_is_not_shown_again(chat):
     assert chat("My dog is called Pixel.", "/undo", "/why")[-1] == "Nothing was said yet."
     assert chat("My dog is called Pixel.", "/forget my dog", "/why")[-1] == "Nothing was said yet."
+
+
+def test_every_question_of_a_turn_is_answered_and_none_is_noted(chat):
+    chat("My dog is called Pixel. My cat is called Mia.")
+    for asked in (
+        "What's my dog called? Thanks!",
+        "Please tell me what my dog is called. Thank you.",
+        "Remind me what my dog is called. I always forget.",
+        "What's my dog called? \U0001f642",
+    ):
+        assert chat(asked) == ["Pixel"]
+    assert chat("What's my dog called? What's my cat called?") == ["Pixel", "Mia"]
+    assert chat("What's my dog called? I live in Oslo.") == ["Noted my city: Oslo", "Pixel"]
+
+
+def test_a_question_that_cannot_be_known_is_no_turn(chat):
+    told = chat("My dog is called Pixel.", "Who is Zanzibar?", "Do I like jazz?", "/undo")
+    assert told[1:3] == ["I don't know.", "I don't know."]
+    assert told[3].startswith("Forgot the last turn (My dog is called Pixel.)")
+
+
+def test_what_another_chat_was_told_is_not_undone_unasked(chat):
+    chat("My dog is called Pixel.")
+    refused = chat("What's my dog called?", "/undo")[-1]
+    assert refused.endswith("to forget it, say: /forget 1")
+    assert chat("What's my dog called?") == ["Pixel"]
+    assert chat("/forget 1") == ["Forgot turn 1: 1 turn, 1 note."]
+
+
+def test_at_a_terminal_forgetting_asks_and_shows_what_goes(chat, monkeypatch):
+    from nestling.cli import chat as chatting
+
+    chat("My dog is called Pixel.")
+    asked, answers = [], iter(["n", "no", "y"])
+    monkeypatch.setattr(chatting.sys, "stdin", type("Terminal", (), {"isatty": lambda _: True})())
+    monkeypatch.setattr("builtins.input", lambda said="": asked.append(said) or next(answers))
+    from rich.console import Console
+
+    from nestling import Resident
+
+    with Resident.open("alice", chat.home) as resident:
+        talk = chatting.Chat(resident, Console())
+        talk.say("/forget my dog")
+        talk.say("/undo")
+        assert [note.value for note in resident.notes()] == ["Pixel"]
+        talk.say("/forget my dog")
+        assert not resident.notes()
+    assert "1: My dog is called Pixel." in asked[0] and "my dog: Pixel" in asked[0]
+    assert "which this chat was not told" in asked[1]
+
+
+def test_what_is_to_be_forgotten_is_found_by_what_the_chat_shows(chat):
+    replies = chat("My nan has a dog called Tess.", "/memory", "Forget my dog.")
+    assert replies[1].startswith("my grandmother's dog: Tess  (turn 1, ")
+    assert replies[2] == "To forget it, say: /forget my dog"
+    assert "did you mean 'my grandmother's dog'?" in chat("/forget My Nan's Dog")[0]
+    assert "did you mean 'my grandmother's dog'?" in chat("/forget my grandmothers dog")[0]
+    assert chat('/forget "my grandmother\'s dog".')[0].startswith("Forgot 'my grandmother's dog'")
+    assert "has no turn 1, 1 was forgotten already" in chat("/forget 1")[0]
+
+
+def test_a_quoted_turn_is_no_command(chat):
+    replies = chat("My dog is called Pixel.", '"""/undo"""', "What's my dog called?", "/BYE", "x")
+    assert replies[-1] == "Pixel"
+
+
+def test_each_line_of_a_quoted_turn_says_its_own(chat):
+    lines = ('"""', "My dog is called Rex", "My cat is called Tom", "My locker code is 4917", '"""')
+    assert chat(*lines) == [
+        "Noted my dog: Rex",
+        "Noted my cat: Tom",
+        "Noted my locker code: 4917",
+    ]

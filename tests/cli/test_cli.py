@@ -49,7 +49,7 @@ def test_nothing_on_stdin_is_an_error(run):
 def test_asking_prints_the_answer_alone(run):
     run("teach", "--memory", "alice", DOG)
     answers = lines(run("ask", "--memory", "alice", "--json", ASK_DOG))
-    fields = {"text", "logprob", "known", "key", "milliseconds", "found", "noted"}
+    fields = {"text", "logprob", "known", "key", "milliseconds", "found", "noted", "others"}
     assert set(answers[0]) == fields
     assert answers[0]["key"] == "my dog"
     assert run("ask", "--memory", "alice", ASK_DOG).stdout.strip() == answers[0]["text"]
@@ -130,12 +130,15 @@ def test_a_turn_is_logged_forgotten_and_undone(run, tmp_path):
     assert "(forgotten)" in shown and "Pixel" not in shown
     assert lines(run("memory", "log", "alice", "--json"))[0]["tokens"] is None
     kept = run("memory", "undo", "alice", stdin="n\n", code=1)
-    assert f"Forget turn 2 ({SMALL_TALK})? It cannot" in kept.stderr
+    assert f"  2: {SMALL_TALK}\nForget the last turn? It cannot" in kept.stderr
     undone = run("memory", "undo", "alice", "--yes").stdout
     assert undone == f"Forgot turn 2 ({SMALL_TALK}): 1 turn, 0 notes.\n"
     files = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert not any(word in content for content in files for word in (b"Pixel", b"weather"))
-    assert "no turn 1;" in run("memory", "forget", "alice", "1", "--yes", code=1).stderr
+    assert (
+        "no turn 1, 1 was forgotten"
+        in run("memory", "forget", "alice", "1", "--yes", code=1).stderr
+    )
     assert "nothing that could be undone" in run("memory", "undo", "alice", "--yes", code=1).stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from nestling.cli.common import (
     progress_line,
     shown,
 )
-from nestling.cli.forgetting import forgotten_line, item_of, named_item
+from nestling.cli.forgetting import WORDLESS, forgotten_line, item_of, named_item, question_of
 from nestling.cli.talk import noted_lines, sources_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ HELP = """\
 /bye            end; everything is saved already
 \"\"\" begins and ends a turn of several lines."""
 MULTILINE = '"""'
+_LEAVES = ("/bye", "/quit", "/exit")
+_FORGET = re.compile(r"\W*(?:please )?forget (?:about )?((?:my|our) [\w' -]+?)\W*", re.I)
 # Up to so many nats a token is hardly a surprise, a little one, a big one.
 _SURPRISES = ((1.0, "green"), (5.0, "yellow"), (float("inf"), "red"))
 
@@ -59,20 +62,22 @@ def chat(memory: MemoryName, home: Home = None, model: Model = None) -> None:
     console = Plain(markup=False, emoji=False, highlight=False, soft_wrap=True)
     with clear_errors(), open_memory(memory, home, model, create=True) as resident:
         talk = Chat(resident, console)
-        for turn in _turns(console, resident.name):
-            if turn in ("/bye", "/quit", "/exit"):
-                break
-            stands = resident.standing
-            try:
-                talk.say(turn)
-            except ValueError as error:
-                console.print(f"({error})")
-            except KeyboardInterrupt:
-                changed = resident.standing != stands
-                console.print(
-                    f"(stopped; {'it may have been done' if changed else 'nothing changed'})"
-                )
-        talk.end()
+        try:
+            for turn, quoted in _turns(console, resident.name):
+                if not quoted and turn.lower().split()[0] in _LEAVES:
+                    break
+                stands = resident.standing
+                try:
+                    talk.say(turn, quoted=quoted)
+                except ValueError as error:
+                    console.print(f"({error})")
+                except KeyboardInterrupt:
+                    changed = resident.standing != stands
+                    console.print(
+                        f"(stopped; {'it may have been done' if changed else 'nothing changed'})"
+                    )
+        finally:
+            talk.end()
 
 
 class Chat:
@@ -82,6 +87,8 @@ class Chat:
         self.resident, self.console = resident, console
         self.temporary: Temporary | None = None
         self.last: Answer | Learned | None = None
+        # Turns that were told in this chat.
+        self.told: set[int] = set()
         self.commands: dict[str, Callable[[str], None]] = {
             "/memory": self.memory,
             "/why": self.why,
@@ -93,25 +100,31 @@ class Chat:
             "/help": self.help,
         }
 
-    def say(self, turn: str) -> None:
-        """Do what a turn says: a command, a question, or something told."""
-        if turn.startswith("/"):
+    def say(self, turn: str, *, quoted: bool = False) -> None:
+        """Do what a turn says: a command (a quoted turn is none), a question, something told."""
+        if turn.startswith("/") and not quoted:
             name, _, rest = turn.partition(" ")
             command = self.commands.get(name.lower())
             if command is None:
                 self.console.print(f"There is no {name}.")
             (command or self.help)(rest.strip())
             return
-        from nestling.resident import Answer
+        if wanted := _FORGET.fullmatch(turn):
+            self.console.print(f"To forget it, say: /forget {wanted[1]}")
+            return
+        from nestling.resident import Answer, Learned
 
         heard = (self.temporary or self.resident).hear(turn)
         self.last = heard
+        if not self.temporary and (isinstance(heard, Learned) or heard.noted):
+            self.told.add(self.resident.last_told().id)
         notes = heard.noted if isinstance(heard, Answer) else heard.notes
         reports = () if isinstance(heard, Answer) else heard.reports
         for line in noted_lines(notes, reports):
             self.console.print(line)
         if isinstance(heard, Answer):
-            self.console.print(heard.text)
+            for answer in (*heard.others, heard):
+                self.console.print(answer.text)
         elif not notes:
             self.console.print("I'm listening. Tell me something to remember, or ask me.")
 
@@ -125,8 +138,10 @@ class Chat:
 
     def memory(self, _: str) -> None:
         known = self.resident.strengths()
+        turns = {note.key: entry.id for entry in self.resident.entries() for note in entry.notes}
         for item in known:
-            self.console.print(f"{item.key}: {item.value}  ({item.margin:+.1f})")
+            turn = f"turn {turns[item.key]}, " if item.key in turns else ""
+            self.console.print(f"{item.key}: {item.value}  ({turn}{item.margin:+.1f})")
         if self.temporary:
             for note in self.temporary.notes():
                 self.console.print(f"{note}  (temporary)")
@@ -166,9 +181,11 @@ class Chat:
             return
         if self._refuses_while_temporary():
             return
-        done = self.resident.forget(item_of(item))
-        self.console.print(forgotten_line(named_item(item), done))
-        self._forgot()
+        named = item_of(item)
+        what = named_item(named)
+        if _is_sure(question_of(what, self.resident.would_forget(named))):
+            self.console.print(forgotten_line(what, self.resident.forget(named)))
+            self._forgot()
 
     def undo(self, _: str) -> None:
         if self.temporary:
@@ -177,9 +194,16 @@ class Chat:
             self.console.print("Forgot the last turn of this temporary session.")
             return
         last = self.resident.last_told()
+        if last.id not in self.told:
+            if not sys.stdin.isatty():
+                self.console.print(
+                    f"The last turn was not told in this chat; to forget it, say: /forget {last.id}"
+                )
+                return
+            if not _is_sure(question_of("the last turn, which this chat was not told", [last])):
+                return
         done = self.resident.forget(last.id)
-        what = last.text or "its words were forgotten"
-        self.console.print(f"Forgot the last turn ({what}): {count_of(done.notes, 'note')}.")
+        self.console.print(forgotten_line(f"the last turn ({last.text or WORDLESS})", done))
         self._forgot()
 
     def temp(self, _: str) -> None:
@@ -229,6 +253,13 @@ class Chat:
             self.temporary.follow()
 
 
+def _is_sure(question: str) -> bool:
+    """Whether somebody at a terminal says yes; who writes to a pipe cannot be asked."""
+    if not sys.stdin.isatty():
+        return True
+    return input(f"{shown(question)} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def _colour(surprise: float) -> str:
     return next(colour for limit, colour in _SURPRISES if surprise <= limit)
 
@@ -238,13 +269,13 @@ def _went(report: WriteReport) -> str:
     return f"written {report.writes}x in {report.milliseconds:.0f} ms; levels moved by: {levels}"
 
 
-def _turns(console: Console, name: str) -> Iterator[str]:
-    """What is said, turn by turn; lines between two MULTILINE are one turn."""
+def _turns(console: Console, name: str) -> Iterator[tuple[str, bool]]:
+    """What is said, turn by turn, and whether it was quoted: lines between two MULTILINE."""
     lines = _lines(console, name)
     for line in lines:
         if line is None or not line.startswith(MULTILINE):
             if line:
-                yield line
+                yield line, False
             continue
         parts = [line.removeprefix(MULTILINE)]
         while parts and not parts[-1].endswith(MULTILINE):
@@ -256,7 +287,7 @@ def _turns(console: Console, name: str) -> Iterator[str]:
             parts.append(following)
         turn = "\n".join(parts).removesuffix(MULTILINE).strip()
         if turn:
-            yield turn
+            yield turn, True
 
 
 def _lines(console: Console, name: str) -> Iterator[str | None]:

@@ -22,9 +22,10 @@ import torch
 
 from nestling.memory.state import MemoryState
 from nestling.models.decoding import search
-from nestling.models.dialogue import Dialogue, owner_of, typed
+from nestling.models.dialogue import Dialogue, owner_of
 from nestling.models.grammar import Grammar
 from nestling.models.hope import Hope
+from nestling.models.reading import readable
 from nestling.models.restate import Recall, recall, restate
 
 BEAMS = 8
@@ -109,7 +110,7 @@ def readings(
         beams: how many are followed at a time.
         margin: those that are less likely than the first by more than this (nats) are left out.
     """
-    question, grammar = typed(question), Grammar(model, dialogue, True)
+    question, grammar = readable(question), Grammar(model, dialogue, True)
     keys: dict[str, float] = {}
     for logprob, line in search(model, dialogue, question, grammar, _KEY_TOKENS, beams, margin):
         asked = dialogue.parse(line.complete()).asked

@@ -49,10 +49,13 @@ _TYPED = str.maketrans(
         "\N{LEFT DOUBLE QUOTATION MARK}": '"',
         "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
         "\N{DOUBLE LOW-9 QUOTATION MARK}": '"',
-        "\N{EN DASH}": "-",
         "\N{EM DASH}": " - ",
         "\N{HORIZONTAL ELLIPSIS}": "...",
-        "\N{NO-BREAK SPACE}": " ",
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),
+        # Spaces of all widths, and breaks of lines and words that nobody sees.
+        **dict.fromkeys("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006", " "),
+        **dict.fromkeys("\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+        **dict.fromkeys("\u00ad\u200b\u2060", ""),
     }
 )
 # What steers a terminal ("\x1b[31m") or a page (marks of direction and order), and no word.

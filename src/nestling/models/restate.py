@@ -21,11 +21,11 @@ from torch import Tensor
 
 from nestling.memory.state import MemoryState
 from nestling.models.decoding import decode, decode_lines, search
-from nestling.models.denial import is_asked, is_said
-from nestling.models.dialogue import BROKEN, UNKNOWN, Dialogue, Note, Restatement, typed
+from nestling.models.denial import is_asked, is_said, names_something
+from nestling.models.dialogue import BROKEN, UNKNOWN, Dialogue, Note, Restatement
 from nestling.models.grammar import Grammar
 from nestling.models.hope import Deltas, Hope
-from nestling.models.sentences import sentences
+from nestling.models.reading import points_back, read_sentences, readable
 
 # Sequences decoded together: more of them only need more room.
 _BATCH = 64
@@ -35,7 +35,10 @@ ATTEMPTS = 8
 # A restatement with a token less likely than this is searched for, with so many beams.
 DOUBTFUL = 0.7
 BEAMS = 4
-# Sentences that are restated together: as many as the turns of training have.
+# In place of a value that names nothing: one that is less likely by so much (nats) at the most.
+OTHERWISE = 3.0
+# Sentences that are restated together, where one points back to another: as many as the turns of
+# training have.
 TOGETHER = 3
 
 
@@ -98,16 +101,17 @@ def restate(
 ) -> list[Restatement]:
     """Let the model restate each turn, read with no memory and nothing before it.
 
-    Tellings are read a few sentences at a time, so that a turn may have any number of them. What a
-    turn denies, supposes or asks is not noted (`nestling.models.denial`).
+    Tellings are read sentence by sentence, so that a turn may have any number of them; where one
+    says "it" or "her", together with those before it (`nestling.models.reading`). What a turn
+    denies, supposes or asks is not noted (`nestling.models.denial`).
 
     Args:
         texts: the turns, one restatement each.
         asking: True takes every turn as a question, False as a telling; None lets the model decide.
         max_new_tokens: a piece that is not complete by then is left out.
-        together: sentences of a telling that are read at a time, as far as they fit the window.
+        together: sentences of a telling that are read at a time at most, as far as they fit the
+            window.
     """
-    texts = [*map(typed, texts)]
     if asking is False:
         room = model.settings.sliding_window - max_new_tokens
         pieces = [_passages(dialogue, text, together, room) for text in texts]
@@ -116,21 +120,31 @@ def restate(
         )
         parts = iter(flat)
         return [_joined([next(parts) for _ in some]) for some in pieces]
-    return _restate_pieces(model, dialogue, texts, asking, max_new_tokens)
+    return _restate_pieces(model, dialogue, [*map(readable, texts)], asking, max_new_tokens)
 
 
 def _passages(dialogue: Dialogue, text: str, together: int, room: int) -> list[str]:
-    """Sentences in a row, up to so many and so many tokens at a time; none that plainly asks."""
+    """Each sentence, behind those that it points back to; none that plainly asks.
+
+    Args:
+        together, room: sentences, and tokens, of a passage at most.
+    """
     passages: list[list[str]] = []
-    for sentence in sentences(text):
+    for sentence in read_sentences(text):
         if is_asked(sentence):
             continue
-        joined = [*passages[-1], sentence] if passages else []
-        if joined and len(joined) <= together and len(dialogue.turn(" ".join(joined))) <= room:
+        joined = [*passages[-1], sentence] if passages and points_back(sentence) else []
+        if joined and len(joined) <= together and len(dialogue.turn(_passage(joined))) <= room:
             passages[-1] = joined
         else:
             passages.append([sentence])
-    return [" ".join(passage) for passage in passages]
+    return [*map(_passage, passages)]
+
+
+def _passage(said: Sequence[str]) -> str:
+    """Sentences as one text; one that only its line has ended gets a full stop."""
+    *some, last = said
+    return " ".join([*(s if s[-1:] in tuple(".!?:;,") else f"{s}." for s in some), last])
 
 
 def _joined(parts: Sequence[Restatement]) -> Restatement:
@@ -164,9 +178,17 @@ def _restate_pieces(
                 found = search(model, dialogue, text, grammar, max_new_tokens, BEAMS, known=known)
                 line = found[0][1]
             parsed = dialogue.parse(line.complete())
-            said = tuple(note for note in parsed.notes if is_said(text, note))
-            restated.append(replace(parsed, notes=said))
+            if not _names_things(text, parsed):
+                found = search(model, dialogue, text, grammar, max_new_tokens, BEAMS, OTHERWISE)
+                others = (dialogue.parse(other.complete()) for _, other in found)
+                parsed = next((p for p in others if _names_things(text, p)), parsed)
+            said = (note for note in parsed.notes if names_something(text, note))
+            restated.append(replace(parsed, notes=tuple(n for n in said if is_said(text, n))))
     return restated
+
+
+def _names_things(text: str, parsed: Restatement) -> bool:
+    return all(names_something(text, note) for note in parsed.notes)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nestling.models.asking import Asked
 from nestling.models.dialogue import Note
 from nestling.models.restate import WriteReport
 
@@ -24,7 +25,8 @@ class Answer:
     """`key` is what was taken to be asked; `text` is "I don't know." where `known` is False.
 
     `found` are the texts of the journal that were read for it, the best first; none where the
-    weights answered alone. `noted` is what the turn told besides.
+    weights answered alone. `noted` is what the turn told besides, and `others` answer what it asked
+    before.
     """
 
     text: str
@@ -34,6 +36,16 @@ class Answer:
     milliseconds: float
     found: tuple[str, ...] = ()
     noted: tuple[Note, ...] = ()
+    others: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a turn tells, the notes of that, and what it asks, in its order."""
+
+    told: str
+    notes: tuple[Note, ...]
+    asked: tuple[Asked, ...]
 
 
 @dataclass(frozen=True)

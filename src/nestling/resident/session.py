@@ -15,8 +15,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from nestling.memory.state import MemoryState
-from nestling.models.asking import Asked, recall_asked
+from nestling.models.asking import Asked, asked_of, recall_asked
+from nestling.models.denial import is_asked_of_memory, may_ask
 from nestling.models.dialogue import Note
+from nestling.models.reading import readable
 from nestling.models.rehearsal import margins, note_lessons
 from nestling.models.restate import Recall, learn_notes, restate
 from nestling.models.sentences import sentences
@@ -25,7 +27,7 @@ from nestling.resident.journal import JournalError
 from nestling.resident.provenance import sources_of
 from nestling.resident.records import SPOKEN, Head
 from nestling.resident.replay import state_at
-from nestling.resident.reports import Answer, Compared, Learned, Why
+from nestling.resident.reports import Answer, Compared, Heard, Learned, Why
 from nestling.resident.search import find_texts
 from nestling.resident.sleep import (
     Plan,
@@ -94,8 +96,8 @@ class Resident(VersionedMemory):
     def hear(self, text: str, *, learn: bool = True) -> Learned | Answer:
         """Answer a turn that asks and learn any other; the model decides which it is.
 
-        Of a turn that tells something and asks at its end, the one is learned and the other is
-        answered.
+        Of a turn that tells something and asks something, the one is learned and the other is
+        answered. A question of which nothing can be known is answered so, and not kept.
 
         Args:
             learn: False neither writes nor keeps a telling, nor that something was asked.
@@ -104,16 +106,16 @@ class Resident(VersionedMemory):
             ValueError: as `learn` does.
         """
         start = time.perf_counter()
-        told, notes, asked = self.heard(text)
+        heard = self.heard(text)
         spent = 1000 * (time.perf_counter() - start)
-        if asked is None:
+        if not heard.asked:
             if not learn:
                 return Learned(text, (), (), spent)
-            return self._commit([("user", told, notes)], spent)[0]
-        if learn and notes:
-            self._commit([("user", told, notes)], spent)
-        answer = self.recalled([asked], start, self._now(), keep=learn)[0]
-        return replace(answer, noted=notes) if learn else answer
+            return self._commit([("user", heard.told, heard.notes)], spent)[0]
+        if learn and heard.notes:
+            self._commit([("user", heard.told, heard.notes)], spent)
+        *others, answer = self.recalled(heard.asked, start, self._now(), keep=learn)
+        return replace(answer, others=tuple(others), noted=heard.notes if learn else ())
 
     def learn_restated(self, told: Sequence[tuple[str, str, tuple[Note, ...]]]) -> list[Learned]:
         """Learn turns that were restated before: (role, text, notes), all or nothing."""
@@ -124,16 +126,21 @@ class Resident(VersionedMemory):
         """A session in a copy of this memory, of which nothing stays unless it is kept."""
         return Temporary(self)
 
-    def heard(self, text: str) -> tuple[str, tuple[Note, ...], Asked | None]:
-        """What a turn tells, the notes of that, and what it asks; nothing is written."""
+    def heard(self, text: str) -> Heard:
+        """What a turn tells and what it asks; nothing is written."""
         self.check_text(text)
         model, dialogue = self.bundle.model, self.bundle.dialogue
-        *before, last = sentences(text)
-        key = restate(model, dialogue, [last])[0].asked
-        asked = None if key is None else Asked(last, key)
-        told = text if asked is None else " ".join(before)
+        said = [sentence for sentence in sentences(text) if readable(sentence)]
+        # The model decides of the last one, and of others that look like it.
+        asking = [s for place, s in enumerate(said, 1) if place == len(said) or may_ask(s)]
+        read = restate(model, dialogue, asking)
+        asked = {s: Asked(s, r.asked) for s, r in zip(asking, read, strict=True) if r.asked}
+        told = " ".join(s for s in said if s not in asked) if asked else text
         notes = restate(model, dialogue, [told], asking=False)[0].notes if told else ()
-        return told, notes, asked
+        if not asked and not notes and said and all(map(is_asked_of_memory, said)):
+            # The model sees no question where it has no word for what is asked.
+            return Heard("", (), tuple(asked_of(model, dialogue, said)))
+        return Heard(told, notes, tuple(asked.values()))
 
     # -- asking --------------------------------------------------------------------------------
 

@@ -34,18 +34,18 @@ class Temporary:
             ValueError: the text is empty or too long.
         """
         start = time.perf_counter()
-        told, notes, asked = self.resident.heard(text)
+        heard = self.resident.heard(text)
         spent = 1000 * (time.perf_counter() - start)
-        state, reports = write_notes(self.resident.bundle, notes, self.state)
-        if notes:
+        state, reports = write_notes(self.resident.bundle, heard.notes, self.state)
+        if heard.notes:
             self.resident.guard.check(self.resident.canaries, self.state, state)
-        if notes or asked is None:
-            self.told.append(("user", told, notes))
+        if heard.notes or not heard.asked:
+            self.told.append(("user", heard.told, heard.notes))
         self.state = state
-        if asked is None:
-            return Learned(told, notes, tuple(reports), spent)
-        answer = self.resident.recalled([asked], start, (Head(), state), keep=False)[0]
-        return replace(answer, noted=notes)
+        if not heard.asked:
+            return Learned(heard.told, heard.notes, tuple(reports), spent)
+        *others, answer = self.resident.recalled(heard.asked, start, (Head(), state), keep=False)
+        return replace(answer, others=tuple(others), noted=heard.notes)
 
     def notes(self) -> list[Note]:
         """What was noted here and would be kept."""

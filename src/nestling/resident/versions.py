@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 
 from nestling.memory.state import MemoryState
-from nestling.models.asking import recall_asked
+from nestling.models.asking import recall_asked, same_person
+from nestling.models.reading import readable
 from nestling.models.restate import change_norms, recall, restate
 from nestling.resident.history import living, places_of, with_notes, without
 from nestling.resident.journal import JournalError
@@ -25,6 +27,8 @@ from nestling.resident.reports import (
     Verified,
 )
 from nestling.resident.store import SnapshotDamaged, sweep
+
+_OTHERS = {"sleep": "is a sleep", ROLLBACK: "is a rollback", "forgotten": "was forgotten already"}
 
 
 class VersionedMemory(OpenMemory):
@@ -86,9 +90,19 @@ class VersionedMemory(OpenMemory):
             raise ValueError(f"the memory '{self.name}' was told nothing that could be undone")
         return told[-1]
 
-    def check_items(self, *items: int | str) -> None:
-        """Raise ValueError if one of them is no turn or key that could be forgotten."""
-        self._places_of_all(self._history().entries, items)
+    def would_forget(self, *items: int | str) -> list[Entry]:
+        """The turns that `forget` would take, each with those of its notes that would go.
+
+        Raises:
+            ValueError: one of the items is no turn or key that could be forgotten.
+        """
+        entries = self._history().entries
+        gone = self._places_of_all(entries, items)
+        return [
+            replace(entry, notes=tuple(entry.notes[place] for place in sorted(gone[entry.id])))
+            for entry in entries
+            if entry.id in gone
+        ]
 
     def _places_of_all(
         self, entries: Sequence[Entry], items: Sequence[int | str]
@@ -105,10 +119,11 @@ class VersionedMemory(OpenMemory):
         gone = places_of(entries, item)
         if gone is not None:
             return gone
-        what = f"turn {item}" if isinstance(item, int) else f"note under '{item}'"
-        keys = {note.key for entry in entries for note in entry.notes}
-        alike = sorted(key for key in keys if key.casefold() == str(item).casefold())
-        hint = f"; did you mean '{alike[0]}'?" if alike else ""
+        if isinstance(item, int):
+            what, hint = f"turn {item}", _what_else(entries, item)
+        else:
+            keys = {note.key for entry in entries for note in entry.notes}
+            what, hint = f"note under '{item}'", _key_meant(item, keys)
         raise ValueError(
             f"the memory '{self.name}' has no {what}{hint}; `nestling memory log {self.name}` "
             "shows what there is"
@@ -315,3 +330,19 @@ class VersionedMemory(OpenMemory):
         if not any(entry.notes for entry in counted):
             return None, None
         return self._folder.write_snapshot(state, self.bundle.model_hash)
+
+
+def _what_else(entries: Sequence[Entry], number: int) -> str:
+    """What has a number that is no turn's."""
+    role = next((entry.role for entry in entries if entry.id == number), None)
+    return "" if role is None else f", {number} {_OTHERS.get(role, 'is something else')}"
+
+
+def _key_meant(said: str, keys: Collection[str]) -> str:
+    """The key that somebody may have meant who named one that is not there."""
+    folded = {key.casefold(): key for key in sorted(keys, reverse=True)}
+    wanted = said.casefold()
+    others = (readable(wanted), *same_person(readable(wanted)), f"my {wanted}")
+    near = get_close_matches(wanted, folded, 1, 0.8)
+    found = next((folded[word] for word in (wanted, *others, *near) if word in folded), None)
+    return f"; did you mean '{found}'?" if found else ""

@@ -295,6 +295,15 @@ def test_replay_rehearses_all_of_its_room():
     assert learner.kept.nbytes == 2 * learner.kept.all().ids.numel()
 
 
+def test_replay_may_take_several_steps_with_one_lot():
+    stream, method = make_stream("text"), METHODS["replay, five steps a lot"]
+    learner = method.make(COURSE.model(VOCABULARY, 0), stream, seed=0, **method.settings[0])
+    learner.learn(stream.tasks[0].train)
+    weight = next(learner.model.parameters())
+    assert learner.optimizer.state[weight]["step"] == 5
+    assert len(learner.kept.drawn) == len(stream.tasks[0].train)
+
+
 def test_one_model_of_the_beginning_serves_all_streams(tmp_path):
     run_file, lines = tmp_path / "runs.jsonl", []
     text, some = make_stream("text"), make_stream("classes")

@@ -26,6 +26,7 @@ class Replay(FineTuning):
 
     Args:
         base_room: share of the room that is for the base.
+        steps: with one lot, each beside other passages of before.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Replay(FineTuning):
         rate: float,
         seed: int = 0,
         base_room: float = BASE_ROOM,
+        steps: int = 1,
     ) -> None:
         super().__init__(model, stream, rate, seed)
+        self.steps = steps
         self.kept = Kept(stream, ROOM, seed, base_room, checks=0.0)
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -45,7 +48,8 @@ class Replay(FineTuning):
         return super().nbytes + self.kept.nbytes
 
     def learn(self, lot: Passages) -> None:
-        super().learn(lot)
+        for _ in range(self.steps):
+            super().learn(lot)
         self.kept.add(lot)
 
     def loss(self, lot: Passages) -> Tensor:

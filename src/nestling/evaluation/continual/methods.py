@@ -51,6 +51,8 @@ METHODS: dict[str, Method[Learner]] = {
     **{f"hope, levels {n}, sleep": _hope(n, sleeps=True) for n in (2, 3, 4)},
     "replay": Method(Replay, _RATES),
     "replay, half its room for the base": Method(Replay, ({"rate": RATE, "base_room": 0.5},)),
+    # Day and night of who sleeps read five times as many passages as replay does.
+    "replay, five steps a lot": Method(Replay, ({"rate": RATE / 3, "steps": 5},)),
     "ewc": Method(
         ElasticWeights,
         tuple({**rate, "anchor": anchor} for rate in _RATES for anchor in (1e2, 1e4)),

@@ -17,13 +17,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from nestling.models.restate import TOGETHER
-from nestling.models.sentences import sentences
+from nestling.models.sentences import sentences, unwrapped
 
 # Characters of a paragraph that are held at once; nobody says a longer one.
 LONGEST_PARAGRAPH = 8192
-# A line that is shorter was ended by who wrote it, not by the width of a page.
-_NARROWEST_PAGE = 60
-_BULLET = re.compile(r"\s*(?:[-*+•–]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
 _TASK = re.compile(r"\[[ xX]\]\s+")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}```.*?(?:^ {0,3}```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -117,19 +114,8 @@ def _paragraphs(lines: Iterable[tuple[str, bool]]) -> Iterator[list[str]]:
 
 
 def _said(lines: Sequence[str]) -> list[str]:
-    """The sentences of a paragraph: a line goes on in the next where the page was too narrow."""
-    width = max(_NARROWEST_PAGE, *map(len, lines))
-    units: list[str] = []
-    before = ""
-    for line in lines:
-        plain = _BULLET.sub("", line, count=1) if _BULLET.match(line) else line.strip()
-        wrapped = plain == line.strip() and len(before) + len(plain.split(" ")[0]) >= width
-        if units and wrapped:
-            units[-1] += " " + plain
-        else:
-            units.append(plain)
-        before = line.rstrip()
-    return [sentence for unit in units for sentence in _sentences(unit)]
+    """The sentences of a paragraph."""
+    return [sentence for unit in unwrapped(lines) for sentence in _sentences(unit)]
 
 
 def _blocks(tokens: Sequence[Token]) -> Iterator[list[str]]:
