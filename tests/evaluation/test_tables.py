@@ -16,6 +16,7 @@ from nestling.evaluation.tables import (
     mean_range,
     mean_spread,
     render_tables,
+    spread_of_runs,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -181,6 +182,13 @@ def test_mean_spread_is_the_sample_standard_deviation():
     assert mean_spread([0.99, 1.0]) == "0.995 ± 0.007"
     assert mean_spread([0.993]) == "0.993"
     assert mean_spread([]) == "–"
+
+
+def test_a_run_that_diverged_is_counted():
+    rows = [{"loss": 1.0}, {"loss": 2.0}, {"loss": None}]
+    assert spread_of_runs(rows, "loss", 2) == "1.50 ± 0.71; 1 of 3 diverged"
+    assert spread_of_runs(rows[:2], "loss", 2) == "1.50 ± 0.71"
+    assert spread_of_runs(rows, "another") == "–"
 
 
 def test_mean_range_shows_the_extremes_only_where_they_differ():

@@ -83,3 +83,24 @@ def test_positions_are_told_apart_however_far_they_are(position):
     # What others of the batch have read changes nothing.
     (beside_near,), (beside_far,) = (rotate((x,), places, 1e4) for places in (near, far))
     assert torch.equal(beside_near[:, 0], beside_far[:, 0])
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("length", [4, 12])
+def test_nothing_comes_out_of_padding(length, remembered):
+    torch.manual_seed(0)
+    attention = Attention(16, 2, window=WINDOW)
+    x, lengths = torch.randn(2, length, 16), torch.tensor([length, length - 3])
+    junk = x.clone()
+    junk[1, length - 3 :] = torch.nan
+    state = None
+    if remembered:
+        state = {
+            name: torch.zeros(2, *shape, dtype=dtype or torch.float32)
+            for name, (shape, dtype) in attention.state_shapes().items()
+        }
+    clean, there = attention(x, state, lengths), torch.arange(length) < lengths[:, None]
+    found = attention(junk, state, lengths)
+    assert torch.equal(found[0][there], clean[0][there])
+    if remembered:
+        torch.testing.assert_close(found[1], clean[1], rtol=0, atol=0)

@@ -345,3 +345,8 @@ def test_autocast_leaves_the_precision_of_the_state_alone(memory):
     with torch.autocast("cpu", torch.bfloat16):
         automatic = call(self_modifying_scan, arguments, [9] * BATCH, chunk_size=4)
     assert_all_close(automatic, plain, tolerance=0)
+
+
+def test_a_long_token_has_unit_length_in_half_precision():
+    x = torch.full((1, 64), 33.0, dtype=torch.float16)
+    torch.testing.assert_close(unit_norm(x).float(), torch.full((1, 64), 0.125), rtol=1e-3, atol=0)

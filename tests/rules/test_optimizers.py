@@ -326,3 +326,10 @@ def test_an_empty_parameter_is_left_alone(name, shape):
         one(torch.ones(3, 6)).sum().backward()
         its.step()
     torch.testing.assert_close(model[0].weight, other[0].weight, rtol=0, atol=0)
+
+
+def test_a_rule_takes_a_matrix_without_rows():
+    empty = torch.zeros(0, 4)
+    rule = rules.DeltaMomentumRule(rate=0.1)
+    new, _ = rule.update_one(empty, rule.init_one(empty), empty, None)
+    assert new.shape == empty.shape

@@ -15,9 +15,9 @@ from nestling.evaluation.tables import (
     group_rows,
     markdown_table,
     mean_range,
-    mean_spread,
     number,
     seeds_of,
+    spread_of_runs,
     table,
 )
 
@@ -115,8 +115,8 @@ def language_modeling_table(rows: Sequence[Row]) -> str:
                 _short(parameters),
                 _short(tokens),
                 seeds_of(of_model),
-                mean_spread(column_values(of_model, "perplexity"), digits=2),
-                mean_spread(column_values(of_model, "carried_perplexity"), digits=2),
+                spread_of_runs(of_model, "perplexity", digits=2),
+                spread_of_runs(of_model, "carried_perplexity", digits=2),
                 published.LANGUAGE_MODELING.get(model, "–"),
                 *(mean_range(column_values(of_model, place)) for place in places),
             )

@@ -11,8 +11,8 @@ from nestling.evaluation.tables import (
     column_values,
     group_rows,
     markdown_table,
-    mean_spread,
     seeds_of,
+    spread_of_runs,
     table,
 )
 
@@ -97,9 +97,9 @@ def ablation_table(rows: Sequence[Row]) -> str:
         (
             variant,
             seeds_of(found),
-            mean_spread(column_values(found, "perplexity"), digits=2),
+            spread_of_runs(found, "perplexity", digits=2),
             _against(found, whole, "perplexity"),
-            mean_spread(column_values(found, "carried_perplexity"), digits=2),
+            spread_of_runs(found, "carried_perplexity", digits=2),
             _against(found, whole, "carried_perplexity"),
             paper.get(variant, "–"),
             f"{100 * (paper[variant] / paper['hope'] - 1):+.1f} %" if variant in paper else "–",

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nestling.ops.packing import append_in_room, append_rows, slice_rows, take_rows
+from nestling.ops.packing import append_in_room, append_rows, mask_rows, slice_rows, take_rows
 
 State = dict[str, Tensor]
 
@@ -93,6 +93,7 @@ class Attention(nn.Module):
         Without a state the context is empty, and no state is returned.
         """
         batch, length, width = x.shape
+        x = mask_rows(x, lengths)
         q, k, v = self.qkv(x).view(batch, length, 3, self.num_heads, self.head_width).unbind(2)
         column = torch.arange(length, device=x.device)
         if state is None:

@@ -257,7 +257,9 @@ def rates(
 
 def unit_norm(x: Tensor) -> Tensor:
     """Scale the last dimension to length 1, smoothly to 0 below a length of about 1e-3."""
-    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+    # The squares of half precision would overflow from a length of 256 on.
+    exact = x.to(torch.promote_types(x.dtype, torch.float32))
+    return x * (exact.square().sum(-1, keepdim=True) + 1e-6).rsqrt().to(x.dtype)
 
 
 def _asked(weights: Sequence[Tensor], z: Tensor) -> Tensor:

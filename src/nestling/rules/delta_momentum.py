@@ -78,6 +78,8 @@ def spectral_norm(x: Tensor, iterations: int = 4) -> Tensor:
 
     It begins at the longest row, which the matrix never answers with nothing.
     """
+    if not x.numel():
+        return x.new_zeros(*x.shape[:-2], 1, 1)
     longest = x.square().sum(-1, keepdim=True).argmax(-2, keepdim=True)
     v = x.gather(-2, longest.expand(*longest.shape[:-1], x.shape[-1]))
     v = v / norm(v, -1)

@@ -107,7 +107,7 @@ def measure_continual(
             beside it.
     """
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, form=2)
     texts: list[Texts] = []
     drawn: dict[tuple[str, int], Stream] = {}
 

@@ -63,7 +63,7 @@ def measure_continual_facts(
         run_file: of finished runs; a later start goes on from it.
     """
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, form=2)
     bundle = load_bundle(model)
     streams: dict[object, Stream] = {}
 

@@ -75,7 +75,7 @@ def measure_long_life(
         ValueError: the memory is there and has lived beyond a look that is not in the file.
     """
     course = course or Course()
-    finished = Finished(run_file, course)
+    finished = Finished(run_file, course, form=2)
     bundle = load_bundle(model)
     life = _Life(course, seed)
     folder = tempfile.TemporaryDirectory() if home is None else nullcontext(home)
