@@ -162,7 +162,7 @@ def test_language_modeling_has_a_table_per_data_set_with_the_best_first():
     assert lines[4:7] == [
         "| hope | 1.23M | 50M | 2 | 10.50 ± 0.71 | 9.50 ± 0.71 | 18.68 | 5.000 | 4.500 |",
         "| retnet | 1.23M | 50M | 1 | 12.00 | 11.00 | – | 5.000 | 4.500 |",
-        "| diverged | 1.23M | 50M | 1 | – | – | – | 5.000 | 4.500 |",
+        "| diverged | 1.23M | 50M | 1 | 1 of 1 diverged | – | – | 5.000 | 4.500 |",
     ]
     assert lines[2].endswith("| loss, places 0–16 | loss, places 16–64 |")
     assert "**books**" in lines

@@ -192,8 +192,9 @@ def column_values(rows: Iterable[Row], column: str) -> list[Any]:
 def spread_of_runs(rows: Sequence[Row], column: str, digits: int = 3) -> str:
     """`mean_spread` of a column of which None is a run that diverged; says how many did."""
     lost = sum(column in row and row[column] is None for row in rows)
-    spread = mean_spread(column_values(rows, column), digits)
-    return f"{spread}; {lost} of {len(rows)} diverged" if lost else spread
+    values = column_values(rows, column)
+    parts = [mean_spread(values, digits)] if values or not lost else []
+    return "; ".join([*parts, *([f"{lost} of {len(rows)} diverged"] if lost else [])])
 
 
 def seeds_of(rows: Sequence[Row]) -> int:
