@@ -109,7 +109,9 @@ def test_variants_are_compared_seed_by_seed_and_what_diverged_with_nothing():
     lost = {"model": "without DGD", "seed": 0, "perplexity": None, "carried_perplexity": None}
     lines = ablation_table([*rows, lost]).splitlines()
     assert "+0.0 %" in lines[2] and lines[3].count("+15.0 % (+10.0 to +20.0)") == 2
-    assert lines[4].startswith("| without DGD | 1 | – | – | – | – | 13.41 | +9.6 % |")
+    assert lines[4].startswith(
+        "| without DGD | 1 | 1 of 1 diverged | – | 1 of 1 diverged | – | 13.41 | +9.6 % |"
+    )
 
 
 def test_a_variant_alone_is_compared_with_nothing():

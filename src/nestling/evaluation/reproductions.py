@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from nestling.evaluation import (
@@ -53,6 +53,48 @@ def _stream(name: str, title: str, source: str, tasks: str, takes: str) -> Repro
     )
 
 
+def _on_new_seeds(name: str, takes: str) -> Reproduction:
+    """The same stream on seeds that no setting was looked at with."""
+    stream = _STREAMS[f"continual_{name}"]
+    return replace(
+        stream,
+        title=f"{stream.title}, new seeds",
+        takes=takes,
+        models=benchmark.ON_NEW_SEEDS,
+        measure=partial(benchmark.measure_on_new_seeds, streams=(name,)),
+    )
+
+
+_STREAMS: dict[str, Reproduction] = {
+    "continual_domains": _stream(
+        "domains",
+        "Domains one after the other",
+        "no published numbers; [L] Section 7 claims that more levels forget less",
+        "82,000 tokens each of six kinds of books in four languages",
+        "about 5 hours of one core for 3 seeds",
+    ),
+    "continual_clinc150": _stream(
+        "clinc150",
+        "Classes one after the other, CLINC150",
+        "[L] Figure 6",
+        "ten domains of 15 intents, 80 texts of each",
+        "about 4 hours of one core for 3 seeds",
+    ),
+    "continual_dbpedia": _stream(
+        "dbpedia",
+        "Classes one after the other, DBpedia",
+        "[L] Figure 6",
+        "14 classes of articles, two at a time, up to 373 texts of each",
+        "about 3.5 hours of one core for 3 seeds",
+    ),
+    "continual_languages": _stream(
+        "languages",
+        "Languages one after the other",
+        "[L] Figure 8, there from Manchu and Kalamang into English",
+        "640 verses from English into Basque, as many into Swahili",
+        "about 1.5 hours of one core for 3 seeds",
+    ),
+}
 REPRODUCTIONS: dict[str, Reproduction] = {
     "formal_languages": Reproduction(
         "Formal languages",
@@ -116,34 +158,11 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         facts.measure_continual_facts,
         column="method",
     ),
-    "continual_domains": _stream(
-        "domains",
-        "Domains one after the other",
-        "no published numbers; [L] Section 7 claims that more levels forget less",
-        "82,000 tokens each of six kinds of books in four languages",
-        "about 5 hours of one core for 3 seeds",
-    ),
-    "continual_clinc150": _stream(
-        "clinc150",
-        "Classes one after the other, CLINC150",
-        "[L] Figure 6",
-        "ten domains of 15 intents, 80 texts of each",
-        "about 4 hours of one core for 3 seeds",
-    ),
-    "continual_dbpedia": _stream(
-        "dbpedia",
-        "Classes one after the other, DBpedia",
-        "[L] Figure 6",
-        "14 classes of articles, two at a time, up to 373 texts of each",
-        "about 3.5 hours of one core for 3 seeds",
-    ),
-    "continual_languages": _stream(
-        "languages",
-        "Languages one after the other",
-        "[L] Figure 8, there from Manchu and Kalamang into English",
-        "640 verses from English into Basque, as many into Swahili",
-        "about 1.5 hours of one core for 3 seeds",
-    ),
+    **_STREAMS,
+    "continual_domains_new_seeds": _on_new_seeds("domains", "about 1.5 hours of one core"),
+    "continual_clinc150_new_seeds": _on_new_seeds("clinc150", "about 2 hours of one core"),
+    "continual_dbpedia_new_seeds": _on_new_seeds("dbpedia", "about 1.5 hours of one core"),
+    "continual_languages_new_seeds": _on_new_seeds("languages", "about 40 minutes of one core"),
     "ablation": Reproduction(
         "Hope without its parts",
         "[L] Table 6, 1.3B parameters and 100B tokens",

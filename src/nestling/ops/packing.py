@@ -51,8 +51,8 @@ def row_mask(lengths: Tensor, size: int) -> Tensor:
 
 
 def shortest(lengths: Tensor) -> int:
-    """The least of `lengths [B]`, or 0, never too much, where a device would be waited for."""
-    return int(lengths.min()) if lengths.device.type == "cpu" else 0
+    """The least of `lengths [B]`; 0, never too much, of none and where one waits for a device."""
+    return int(lengths.min()) if lengths.device.type == "cpu" and len(lengths) else 0
 
 
 def mask_rows(x: Tensor, lengths: Tensor) -> Tensor:

@@ -344,6 +344,20 @@ def test_the_best_setting_is_the_one_that_is_taken(tmp_path, monkeypatch, judged
     assert [(row["value"], row["setting"]) for row in rows] == [(best, f"rate {best:g}")]
 
 
+def test_new_seeds_are_none_of_those_that_settings_were_tried_with(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        benchmark, "measure_continual", lambda data, **options: asked.update(options)
+    )
+    benchmark.measure_on_new_seeds(None, seeds=range(3), streams=("languages",))
+    assert asked == {
+        "models": benchmark.ON_NEW_SEEDS,
+        "seeds": [10, 11, 12],
+        "streams": ("languages",),
+    }
+    assert set(benchmark.ON_NEW_SEEDS) <= set(METHODS)
+
+
 def test_runs_are_kept_and_the_best_setting_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "Texts", lambda *_: None)
     monkeypatch.setattr(benchmark, "STREAMS", {"text": lambda _, seed: make_stream("text", seed)})

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
@@ -48,6 +49,8 @@ from nestling.training.passages import Passages, mean_loss
 from nestling.training.steps import take_step
 
 _STATIC = (Level(period=0),)
+# The nights, what they were tried against, and that with as many passages as a day and night read.
+ON_NEW_SEEDS = ("hope, levels 2, sleep", "replay", "replay, five steps a lot")
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,13 @@ def measure_continual(
                     "setting": ", ".join(f"{k} {v:.2g}" for k, v in chosen.items()),
                 }
                 yield from rows_of(row, common)
+
+
+def measure_on_new_seeds(
+    data: Path, *, models: Sequence[str] = ON_NEW_SEEDS, seeds: Sequence[int], **options: Any
+) -> Iterator[Row]:
+    """The same on seeds that no setting was ever looked at with: 10 more than those given."""
+    return measure_continual(data, models=models, seeds=[10 + s for s in seeds], **options)
 
 
 def begun_model(

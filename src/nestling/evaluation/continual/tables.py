@@ -106,6 +106,7 @@ def _stream_table(rows: Sequence[Row]) -> str:
 
 for _name in ("domains", "clinc150", "dbpedia", "languages"):
     table(f"continual_{_name}")(_stream_table)
+    table(f"continual_{_name}_new_seeds")(_stream_table)
 
 
 @table("level_cost")
