@@ -107,7 +107,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "mad": Reproduction(
         "Mechanistic Architecture Design",
         "[L] Table 4, after Poli et al. 2024",
-        "two blocks of width 64, the base setting of each task, 800 steps of 16 sequences",
+        "two blocks of width 64, the base setting of each task but for selective copying, which is "
+        "half as long, 800 steps of 16 sequences",
         "about 2.5 hours of one core for 3 seeds",
         mad.MODELS,
         mad.measure_mad,
