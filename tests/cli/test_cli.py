@@ -341,3 +341,26 @@ def test_why_there_is_no_answer_is_said():
     assert "'my cat' was told (turn 3), but" in sources_text(Why(unknown, 0.0, told, 0, 1))
     no_key = Why(replace(unknown, key=""), 0.0, (), 0, 1)
     assert sources_text(no_key) == "I don't know. It was not understood."
+
+
+def test_a_name_in_other_letters_is_pointed_out(run):
+    run("teach", "-m", "Bob", DOG)
+    assert "there is also 'Bob'" in run("teach", "-m", "bob", DOG).stderr
+
+
+def test_a_row_of_a_table_is_a_line_in_a_pipe(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    run("teach", "-m", "alice", DOG, SMALL_TALK + " " + "So it goes. " * 8)
+    shown = run("memory", "log", "alice").stdout.splitlines()
+    assert sum(DOG in line for line in shown) == 1 and len(shown) == 3
+
+
+def test_a_sleep_that_is_stopped_says_so(run, monkeypatch):
+    from nestling.resident import Resident
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    run("teach", "-m", "alice", DOG)
+    monkeypatch.setattr(Resident, "sleep", stopped)
+    assert "nothing changed" in run("memory", "sleep", "alice", code=130).stderr

@@ -1,5 +1,6 @@
 """A memory as one file: it comes back as it was, or not at all."""
 
+import errno
 import hashlib
 import io
 import json
@@ -353,3 +354,22 @@ def test_what_a_killed_export_left_goes_with_the_next_one(alice, file, home):
     export_memory(MemoryFolder("alice", home), file)
     kept = {path.suffix for path in file.parent.glob(".*")}
     assert kept == {".mine", "." + "2" * 32}
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])
+def test_what_cannot_be_written_can_be_looked_at_and_carried_away(
+    alice, home, tiny_bundle, tmp_path, monkeypatch, error
+):
+    folder, opened = MemoryFolder("alice", home), os.open
+
+    def refused(path, flags, *mode):
+        if str(path).endswith("lock"):
+            raise OSError(error, os.strerror(error))
+        return opened(path, flags, *mode)
+
+    monkeypatch.setattr("nestling.resident.store.os.open", refused)
+    export_memory(folder, tmp_path / "alice.nestling")
+    with Resident.open("alice", home, model=tiny_bundle) as resident:
+        assert resident.verify().replayed
+        with pytest.raises(StoreError, match="cannot be written"):
+            resident.learn("my fish = Bo")

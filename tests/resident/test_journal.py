@@ -1,4 +1,5 @@
 import os
+import resource
 import sqlite3
 import threading
 from contextlib import closing, nullcontext
@@ -345,3 +346,23 @@ def test_a_journal_that_may_only_be_read_is_read(tmp_path, monkeypatch):
     with pytest.raises(JournalError, match="readonly"):
         journal.append([("user", "more", ())], snapshot=None, sha256=None)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_on_a_full_disk_a_journal_can_be_read_and_says_so_when_written(journal):
+    journal.append([("user", "hello", [])], **NO_SNAPSHOT)
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, room[1]))
+    try:
+        assert [entry.text for entry in journal.entries()] == ["hello"]
+        with pytest.raises(JournalError, match="cannot be"):
+            journal.append([("user", "more", [])], **NO_SNAPSHOT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    journal.append([("user", "more", [])], **NO_SNAPSHOT)
+    assert [entry.text for entry in journal.entries()] == ["hello", "more"]
+
+
+def test_a_full_disk_is_named():
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    assert module._is_full(error) and not module._is_full(sqlite3.OperationalError("locked"))

@@ -44,6 +44,9 @@ def main() -> None:
     gc.set_threshold(_GARBAGE)
     try:
         app()
+    except KeyboardInterrupt:
+        # While commands are still being imported; later they say themselves what became of it.
+        _leave(130)
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise

@@ -98,8 +98,10 @@ def open_memory(
     fresh = create and not folder.exists()
     if not create:
         folder.require()
-    elif fresh and (alike := get_close_matches(name, list_memories(home), 1, 0.75)):
-        say(f"'{name}' is a new memory; there is also '{alike[0]}'.", err=True)
+    elif fresh:
+        others = {other.casefold(): other for other in list_memories(home)}
+        if alike := get_close_matches(name.casefold(), others, 1, 0.75):
+            say(f"'{name}' is a new memory; there is also '{others[alike[0]]}'.", err=True)
 
     import torch
 

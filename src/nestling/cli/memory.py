@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nestling.models.dialogue import Dialogue
     from nestling.resident.records import Entry
 
+# Columns of a table that nobody looks at.
+_WIDEST = 1_000_000
 group = typer.Typer(
     help="Look at memories, let them sleep and forget, go back, carry them elsewhere.",
     no_args_is_help=True,
@@ -153,7 +155,11 @@ def sleep(name: Name, home: Home = None, model: Model = None, as_json: AsJson = 
     Interrupted, it goes on next time; what it holds stays as it is until it is over.
     """
     with clear_errors(), open_memory(name, home, model, create=False) as resident:
-        report = resident.sleep(progress=progress_line("sleeping: step"))
+        try:
+            report = resident.sleep(progress=progress_line("sleeping: step"))
+        except KeyboardInterrupt:
+            say("\nstopped; nothing changed, and it goes on there next time", err=True)
+            raise typer.Exit(130) from None
     if as_json:
         print_json(vars(report))
         return
@@ -415,5 +421,10 @@ def _print_table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> No
     for row in rows:
         # Text, so that what a user said is never read as markup.
         table.add_row(*(Text(shown(str(cell))) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        # A line is a row for whoever reads it from a pipe.
+        wide = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
     with clear_errors():
-        Console().print(table)
+        console.print(table)

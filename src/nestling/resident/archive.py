@@ -105,7 +105,7 @@ def branch_memory(folder: MemoryFolder, name: str) -> MemoryFolder:
 
 def _pack(folder: MemoryFolder) -> bytes:
     folder.require()
-    with folder.lease():
+    with folder.lease(writes=False):
         history = folder.journal.history()
         head, model_hash = history.head, history.model_hash
         members = {

@@ -300,11 +300,15 @@ class Journal:
                 db = self._connect("rwc" if create else "rw")
                 if create:
                     db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                # What is deleted or written over is filled with zeros.
-                db.execute("PRAGMA secure_delete = ON")
-                if not create:
-                    self._check_format(db)
+                try:
+                    self._begin(db, create)
+                except sqlite3.OperationalError as error:
+                    if create or not _is_full(error) or not self._is_settled():
+                        raise
+                    # Whoever only reads needs no room.
+                    db.close()
+                    db = self._connect("ro&immutable=1")
+                    self._begin(db, create)
             if self._held.holds:
                 self._held.db, kept = db, True
             yield db
@@ -316,6 +320,13 @@ class Journal:
         finally:
             if db is not None and not kept:
                 db.close()
+
+    def _begin(self, db: sqlite3.Connection, create: bool) -> None:
+        db.execute("PRAGMA synchronous = FULL")
+        # What is deleted or written over is filled with zeros.
+        db.execute("PRAGMA secure_delete = ON")
+        if not create:
+            self._check_format(db)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         if mode == "rw" and self._is_read_only():
@@ -330,8 +341,12 @@ class Journal:
 
     def _is_read_only(self) -> bool:
         """Whether it may only be read, and all that was written stands in the one file."""
+        return not os.access(self.path.parent, os.W_OK) and self._is_settled()
+
+    def _is_settled(self) -> bool:
+        """Whether nothing stands beside the file that belongs into it."""
         log = self.path.with_name(self.path.name + "-wal")
-        return not os.access(self.path.parent, os.W_OK) and not log.exists()
+        return not log.exists() or not log.stat().st_size
 
     def _check_format(self, db: sqlite3.Connection) -> None:
         rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -351,6 +366,10 @@ class Journal:
             return JournalError(
                 f"{self.path} is in use by another process; try again when it is done"
             )
+        if _is_full(error):
+            return JournalError(
+                f"{self.path} cannot be written: the disk is full; make room and try again"
+            )
         if type(error) is sqlite3.DatabaseError:
             return self._damaged(str(error))
         return JournalError(f"{self.path} cannot be used: {error}")
@@ -361,3 +380,9 @@ class Journal:
 
 def _is_busy(error: sqlite3.Error) -> bool:
     return "locked" in str(error) or "busy" in str(error)
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room, for the journal or for what SQLite keeps beside it."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR_SHM")

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -247,8 +248,11 @@ class MemoryFolder:
         return total
 
     @contextmanager
-    def lease(self) -> Iterator[None]:
+    def lease(self, *, writes: bool = True) -> Iterator[None]:
         """Be the only writer; waits `LEASE_SECONDS` for another to finish.
+
+        Args:
+            writes: False for who only keeps others from it, also where nobody can write.
 
         Raises:
             MemoryBusy: it did not finish.
@@ -261,6 +265,9 @@ class MemoryFolder:
             self.require()
             raise
         except OSError as error:
+            if not writes and error.errno in (errno.EROFS, errno.EACCES):
+                yield
+                return
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
         try:
             self._wait_for(handle)

@@ -286,7 +286,7 @@ class VersionedMemory(OpenMemory):
         """
         start = time.perf_counter()
         self._folder.require()
-        with self._lock, self._folder.lease():
+        with self._lock, self._folder.lease(writes=False):
             self._folder.journal.check()
             self._state = None
             _, state = self._load()
