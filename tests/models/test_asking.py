@@ -111,8 +111,11 @@ def test_readings_come_in_order_and_within_the_margin(bundle):
 
 
 def test_names_are_those_that_the_memory_is_sure_of(bundle, memory, monkeypatch):
-    keys = ["my sister's job", "my brother's job", "my dog", "Ana's city"]
+    keys = ["my sister's job", "my brother's job", "my dog"]
     assert names_of(bundle.model, bundle.dialogue, keys, memory) == {"my sister": "Ana"}
+    # By a name it may be anybody.
+    named = names_of(bundle.model, bundle.dialogue, ["Ana's city"], memory)
+    assert named == {"my sister": "Ana", "my dog": "Pixel"}
     monkeypatch.setattr(asking, "is_sure", lambda found: False)
     assert names_of(bundle.model, bundle.dialogue, keys, memory) == {}
 
@@ -134,6 +137,14 @@ def test_owners_and_other_words():
     assert words == {"my father's job", "Tom's job"}
     assert set(in_other_words("my mum", {})) == {"my mother", "my mom"}
     assert not list(in_other_words("Ana's job", {}))
+    assert list(in_other_words("Ana's job", {"my sister": "Ana"})) == ["my sister's job"]
+
+
+def test_what_was_told_of_kin_is_known_by_name(bundle):
+    told = [Note("my sister", "Ana"), Note("my sister's city", "Porto"), Note("my dog", "Rex")]
+    state = learn_notes(bundle.model, bundle.dialogue, told, bundle.model.new_state(1))[0]
+    found = answers(bundle, state, "Where does Ana live?", "Where does Rex live?")
+    assert [item.text for _, item in found] == ["Porto", None]
 
 
 def test_nobody_is_called_by_what_the_memory_refuses(bundle, memory):

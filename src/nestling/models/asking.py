@@ -9,7 +9,8 @@ second thoughts, of which one answers if its value is sure:
 - the next likely readings: "Where does Ana work?" may have been told as Ana's employer, her
   workplace or her job;
 - kin by another word: who asks about "my mother" may have told of "my mum";
-- kin by name, if the memory knows it: "my sister's job" may have been told as Ana's.
+- kin by name, if the memory knows it: "my sister's job" may have been told as Ana's, and Ana's as
+  that of my sister.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ PLAUSIBLE = 1e-3
 _KEY_TOKENS = 32
 # Words of keys that hold what somebody does not like.
 _AGAINST = frozenset(("dislike", "disliked", "least"))
+# Who is called by a name as often as by what they are.
+_OFTEN = (
+    "sister brother mother mum father dad wife husband partner girlfriend boyfriend daughter son "
+    "aunt uncle cousin friend boss manager neighbour dog cat"
+)
+_MENTIONED = ("best friend", *_OFTEN.split())
 # Words for the same person; said by one speaker, any of them means the same.
 _SAME = (
     ("mother", "mum", "mom"),
@@ -90,7 +97,7 @@ def same_person(owner: str) -> Iterator[str]:
 
 
 def in_other_words(key: str, names: Mapping[str, str]) -> Iterator[str]:
-    """The same key with its owner said in other words, and by name."""
+    """The same key with its owner said in other words, by name, and by whose name it is."""
     owner, relation = owner_of(key)
     if not relation:
         yield from same_person(key)
@@ -98,6 +105,7 @@ def in_other_words(key: str, names: Mapping[str, str]) -> Iterator[str]:
     yield from (f"{word}'s {relation}" for word in same_person(owner))
     if owner in names:
         yield f"{names[owner]}'s {relation}"
+    yield from (f"{kin}'s {relation}" for kin, name in names.items() if name == owner)
 
 
 @torch.inference_mode()
@@ -122,10 +130,15 @@ def readings(
 def names_of(
     model: Hope, dialogue: Dialogue, keys: Sequence[str], state: MemoryState | None
 ) -> dict[str, str]:
-    """What the memory says that kin who own keys are called, where it is sure."""
+    """What the memory says that kin who own keys are called, where it is sure.
+
+    Where somebody owns a key by name, the kin and pets are asked of whom it mostly is.
+    """
     owners = {owner for owner, relation in map(owner_of, keys) if relation}
     kin = sorted(owner for owner in owners if owner.startswith("my "))
     kin += sorted({word for owner in kin for word in same_person(owner)} - set(kin))
+    if any(not owner.startswith("my ") for owner in owners):
+        kin += [f"my {word}" for word in _MENTIONED if f"my {word}" not in kin]
     known = {
         owner: found.text
         for owner, found in zip(kin, recall(model, dialogue, kin, state), strict=True)
