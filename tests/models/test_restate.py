@@ -385,3 +385,16 @@ def test_a_report_says_whether_the_memory_holds_what_was_written(tiny_bundle):
         )
         answer = recall(model, dialogue, [NOTES[0].key], state)[0]
         assert report.held == (answer.text == NOTES[0].value)
+
+
+def test_values_that_stand_side_by_side_are_one():
+    text = "The flight leaves at 6:45 on Tuesday, and I like tea, jam and figs, not Rome or Oslo."
+    values = ("6:45", "Tuesday", "tea", "jam", "figs", "Rome", "Oslo")
+    keys = ("time", "time", "like", "like", "like", "city", "city")
+    notes = [Note(key, value) for key, value in zip(keys, values, strict=True)]
+    assert restating._side_by_side(text, notes) == (
+        Note("time", "6:45 on Tuesday"),
+        Note("like", "tea, jam and figs"),
+        Note("city", "Rome"),
+        Note("city", "Oslo"),
+    )

@@ -11,6 +11,7 @@ several beams. A note holds only words that were said: see `nestling.models.gram
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -183,8 +184,23 @@ def _restate_pieces(
                 others = (dialogue.parse(other.complete()) for _, other in found)
                 parsed = next((p for p in others if _names_things(text, p)), parsed)
             said = (note for note in parsed.notes if names_something(text, note))
-            restated.append(replace(parsed, notes=tuple(n for n in said if is_said(text, n))))
+            notes = [note for note in said if is_said(text, note)]
+            restated.append(replace(parsed, notes=_side_by_side(text, notes)))
     return restated
+
+
+def _side_by_side(text: str, notes: Sequence[Note]) -> tuple[Note, ...]:
+    """Values of one key that stand beside each other as one: a key holds no more."""
+    found: list[Note] = []
+    for note in notes:
+        for place, before in enumerate(found):
+            both = rf"{re.escape(before.value)}(?:, | and |,? (?:on|at) ){re.escape(note.value)}"
+            if before.key == note.key and (beside := re.search(both, text)):
+                found[place] = Note(note.key, beside[0])
+                break
+        else:
+            found.append(note)
+    return tuple(found)
 
 
 def _names_things(text: str, parsed: Restatement) -> bool:
