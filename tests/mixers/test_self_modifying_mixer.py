@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from nestling.evaluation.long_context import VARIANTS
 from nestling.mixers import self_modifying
 from nestling.mixers.self_modifying import SelfModifyingOptions, SelfModifyingTitans
 from nestling.mixers.short_convolution import ShortConvolution
@@ -485,3 +486,15 @@ def test_short_convolution_is_a_causal_depthwise_convolution(width):
     ).mT
     torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
     assert torch.equal(new_tail, x[:, 9 - (width - 1) :])
+
+
+def test_rounding_does_not_grow_over_a_long_document():
+    options = VARIANTS["hope"]["self_modifying"]
+    torch.manual_seed(0)
+    mixer = SelfModifyingTitans(64, 4, chunk_size=8, options=options).double()
+    x, lengths = torch.randn(1, 2048, 64, dtype=torch.float64), torch.tensor([2048])
+    moved = x.clone()
+    moved[0, 0] += 1e-8
+    with torch.no_grad():
+        last, other = (mixer(tokens, None, lengths)[0][0, -64:] for tokens in (x, moved))
+    assert float((last - other).norm() / last.norm()) < 1e-7
