@@ -117,7 +117,7 @@ class Chat:
         heard = (self.temporary or self.resident).hear(turn)
         self.last = heard
         if not self.temporary and (isinstance(heard, Learned) or heard.noted):
-            self.told.add(self.resident.last_told().id)
+            self.told.add(self.resident.version)
         notes = heard.noted if isinstance(heard, Answer) else heard.notes
         reports = () if isinstance(heard, Answer) else heard.reports
         for line in noted_lines(notes, reports):
@@ -138,7 +138,7 @@ class Chat:
 
     def memory(self, _: str) -> None:
         known = self.resident.strengths()
-        turns = {note.key: entry.id for entry in self.resident.entries() for note in entry.notes}
+        turns = {note.key: note.entry for note in self.resident.notes()}
         for item in known:
             turn = f"turn {turns[item.key]}, " if item.key in turns else ""
             self.console.print(f"{item.key}: {item.value}  ({turn}{item.margin:+.1f})")
@@ -257,7 +257,10 @@ def _is_sure(question: str) -> bool:
     """Whether somebody at a terminal says yes; who writes to a pipe cannot be asked."""
     if not sys.stdin.isatty():
         return True
-    return input(f"{shown(question)} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{shown(question)} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _colour(surprise: float) -> str:
