@@ -354,7 +354,7 @@ def test_on_a_full_disk_a_journal_can_be_read_and_says_so_when_written(journal):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, room[1]))
     try:
         assert [entry.text for entry in journal.entries()] == ["hello"]
-        with pytest.raises(JournalError, match="cannot be"):
+        with pytest.raises(JournalError, match="the disk is full"):
             journal.append([("user", "more", [])], **NO_SNAPSHOT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, room)

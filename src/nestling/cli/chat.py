@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nestling.cli.common import (
+    WORDLESS,
     Home,
     MemoryName,
     Model,
@@ -19,7 +20,7 @@ from nestling.cli.common import (
     progress_line,
     shown,
 )
-from nestling.cli.forgetting import WORDLESS, forgotten_line, item_of, named_item, question_of
+from nestling.cli.forgetting import forgotten_line, item_of, named_item, question_of
 from nestling.cli.talk import noted_lines, sources_text
 
 if TYPE_CHECKING:

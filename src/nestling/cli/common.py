@@ -53,6 +53,8 @@ Data = Annotated[
     Path | None, typer.Option(envvar="NESTLING_DATA", help="Folder with lm/ and domains/.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+# In place of what a turn said.
+WORDLESS = "its words were forgotten"
 
 
 # What steers a terminal, or turns the direction of what is written; lines and tabs do not.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nestling.cli.common import (
+    WORDLESS,
     AsJson,
     Home,
     Model,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from nestling.resident.records import Entry
     from nestling.resident.reports import Forgotten
 
-WORDLESS = "its words were forgotten"
 _NOT_SCRUBBED = (
     "Its files could not all be written anew, so they may still hold the words; the next write "
     "tries again."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nestling.cli.common import (
+    WORDLESS,
     AsJson,
     Home,
     Model,
@@ -232,7 +233,7 @@ def _said(entry: Entry) -> str:
         return f"(rolled back to {entry.text})"
     if entry.role in ("sleep", "forgotten"):
         return f"({entry.role})"
-    said = entry.text or "(its words were forgotten)"
+    said = entry.text or f"({WORDLESS})"
     return said if entry.role == "user" else f"{entry.role}: {said}"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nestling.cli.common import (
+    WORDLESS,
     AsJson,
     Home,
     MemoryName,
@@ -202,7 +203,7 @@ def sources_text(why: Why) -> str:
     # Without any turn at all the margin is a little another. What was told twice hangs on neither.
     matter = [source for source in why.sources if source.weight > _MATTERS] or why.sources[:1]
     for source in matter:
-        said = source.text or "(its words were forgotten)"
+        said = source.text or f"({WORDLESS})"
         without = f"without turn {source.entry}: {source.margin:+.1f}"
         lines.append(f"  {without:<24} {said}")
     if others := len(why.sources) - len(matter):

@@ -316,8 +316,9 @@ def measure_babilong(
         train, test = stories(data, "train"), stories(data, "test")
         kinds = Kinds.from_books(data, train, test, words_of(data), course.vocabulary)
         yield from measure_long_context(kinds, models=models, course=course, **options)
+    shares = shortcuts(data) if told else {}
     for name in told:
-        for kind, accuracy in shortcuts(data)[name].items():
+        for kind, accuracy in shares[name].items():
             for length in course.asked:
                 yield {
                     "model": name,

@@ -366,7 +366,9 @@ class Journal:
             return JournalError(
                 f"{self.path} is in use by another process; try again when it is done"
             )
-        if _is_full(error):
+        writable = all(os.access(path, os.W_OK) for path in (self.path.parent, self.path))
+        if _is_full(error) or (_is_refused(error) and writable):
+            # What may be written and is not was opened to be read alone, for want of room.
             return JournalError(
                 f"{self.path} cannot be written: the disk is full; make room and try again"
             )
@@ -384,5 +386,14 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 def _is_full(error: sqlite3.Error) -> bool:
     """Whether there was no room, for the journal or for what SQLite keeps beside it."""
-    name = getattr(error, "sqlite_errorname", "") or ""
+    name = _name_of(error)
     return name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR_SHM")
+
+
+def _is_refused(error: sqlite3.Error) -> bool:
+    """Whether it was opened to be read alone."""
+    return _name_of(error) == "SQLITE_READONLY"
+
+
+def _name_of(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "") or ""
