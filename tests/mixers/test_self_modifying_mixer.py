@@ -24,6 +24,14 @@ KINDS = [
     {"memory": "mlp", "adaptive": ("v", "q"), "projection_chunk_size": 32},
     {"projection_chunk_size": 1, "adaptive": ("k", "v", "eta", "alpha", "q")},
     {"own_value_input": True, "open_gates": True, "initial": "identity"},
+    {"projection_gain": 0.3, "decay_to": "initial"},
+    {
+        "projection_gain": 0.3,
+        "decay_to": "initial",
+        "memory": "mlp",
+        "adaptive": ("k", "q"),
+        "momentum": True,
+    },
 ]
 
 
@@ -89,7 +97,7 @@ pieces_strategy = st.lists(
     kind=st.sampled_from(KINDS),
 )
 def test_any_split_equals_one_pass(pieces, chunk_size, read, decay_to, kind):
-    mixer = make_mixer(chunk_size, read=read, decay_to=decay_to, **kind)
+    mixer = make_mixer(chunk_size, read=read, **{"decay_to": decay_to, **kind})
     totals = [sum(column) for column in zip(*pieces, strict=True)]
     x = tokens_of(3, max(totals))
     with torch.no_grad():
@@ -388,6 +396,64 @@ def test_matrices_begin_as_the_identity_on_request():
         SelfModifyingOptions(memory="mlp", initial="identity")
     with pytest.raises(ValueError, match=r"initial is one of \('rotation', 'identity'\)"):
         SelfModifyingOptions(initial="zero")
+
+
+@pytest.mark.parametrize(("adaptive", "others"), [((), 4), (("k", "q"), 5)])
+def test_a_gain_for_all_memories_but_the_main_one_is_learned_from_where_it_begins(adaptive, others):
+    mixer = make_mixer(projection_gain=0.2, adaptive=adaptive)
+    torch.testing.assert_close(
+        mixer.gain_bias.sigmoid(), torch.full((HEADS, others), 0.2, dtype=torch.float64)
+    )
+    y, _ = mixer(tokens_of(1, 9), None, torch.tensor([9]))
+    y.sum().backward()
+    # What is not written makes no difference.
+    assert bool(mixer.gain_bias.grad[:, 0].any()) is ("k" in adaptive)
+    assert not mixer.gain_bias.grad[:, 1:4].any()
+
+
+def test_a_small_gain_keeps_the_keys_of_training():
+    x, lengths = tokens_of(1, 40), torch.tensor([40])
+    static = make_mixer(adaptive=())
+    reads = static(x, None, lengths)[0]
+
+    def distance(**options):
+        mixer = make_mixer(**options)
+        mixer.load_state_dict(static.state_dict(), strict=False)
+        return (mixer(x, None, lengths)[0] - reads).norm().item()
+
+    assert distance(projection_gain=0.01) < 0.1 * distance()
+
+
+def test_gates_tell_tokens_apart_by_their_scale():
+    """A scale is that of the heads' weights: what training has to learn is so much less."""
+    x, lengths = tokens_of(1, 9), torch.tensor([9])
+    loud, plain = make_mixer(gate_scale=3.0), make_mixer()
+    with torch.no_grad():
+        for name in ("eta_weight", "alpha_weight"):
+            getattr(plain, name).mul_(3)
+    torch.testing.assert_close(loud(x, None, lengths)[0], plain(x, None, lengths)[0])
+    assert not torch.allclose(loud(x, None, lengths)[0], make_mixer()(x, None, lengths)[0])
+
+
+@pytest.mark.parametrize("spread", [1.0, 20.0])
+def test_the_rates_of_the_heads_begin_as_far_apart_as_asked(spread):
+    mixer = SelfModifyingTitans(32, 4, options=SelfModifyingOptions(eta_spread=spread))
+    rates = mixer.eta_bias.sigmoid()
+    assert (rates[0] / rates[-1]).item() == pytest.approx(spread, rel=1e-3)
+
+
+def test_scales_that_cannot_be_are_refused():
+    for wrong in ({"gate_scale": 0.0}, {"gate_scale": math.nan}, {"eta_spread": 0.5}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*: it must be"):
+            SelfModifyingOptions(**wrong)
+
+
+def test_a_gain_that_cannot_be_is_refused():
+    for gain in (0.0, 1.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match="projection_gain is .* between 0 and 1"):
+            SelfModifyingOptions(projection_gain=gain)
+    with pytest.raises(ValueError, match="leave decay_to at 'initial', got 'zero'"):
+        SelfModifyingOptions(projection_gain=0.1, decay_to="zero")
 
 
 def test_gates_of_the_output_begin_open_on_request():

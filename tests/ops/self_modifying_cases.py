@@ -20,6 +20,7 @@ def make_tensors(
     memories=5,
     momentum=False,
     retention=True,
+    gain=False,
     alpha_bias=-2.0,
     seed=0,
 ):
@@ -40,6 +41,9 @@ def make_tensors(
     def head(wanted, shift=0.0):
         return (normal(heads, width), normal(heads, shift=shift)) if wanted else (None, None)
 
+    gates = Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum))
+    if gain:
+        gates = gates._replace(gain=normal(heads, memories - 1, shift=0.5, scale=0.2))
     return {
         **{name: normal(batch, tokens, heads, width) for name in PER_TOKEN},
         "initial": matrices(heads, scale=1.0),
@@ -47,7 +51,7 @@ def make_tensors(
             matrices(batch, heads, scale=0.3),
             matrices(batch, heads, scale=0.3) if momentum else (),
         ),
-        "gates": Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum)),
+        "gates": gates,
     }
 
 

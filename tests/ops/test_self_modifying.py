@@ -102,6 +102,37 @@ def test_memories_that_are_not_written_equal_the_loop_and_stay(memory, adaptive,
 
 
 @pytest.mark.parametrize("memory", ["linear", "mlp"])
+@pytest.mark.parametrize("memories", [5, 6])
+@pytest.mark.parametrize("read", ["running", "chunk"])
+@pytest.mark.parametrize(("chunk_size", "momentum"), [(1, False), (4, False), (4, True)])
+def test_memories_that_answer_with_a_part_of_what_is_written_equal_the_loop(
+    memory, memories, read, chunk_size, momentum
+):
+    arguments = make_tensors(10, memory=memory, memories=memories, momentum=momentum, gain=True)
+    options = {"chunk_size": chunk_size, "read": read, "eta_max": 0.7}
+    assert_scan_equals_loop(arguments, [10, 8, 3], **options)
+
+
+@pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_with_a_gain_of_one_all_of_it_counts_and_with_none_nothing(function, chunk_size):
+    arguments = make_tensors(9)
+    plain = call(function, arguments, [9, 6, 2], chunk_size=chunk_size)
+    gates, ones = arguments["gates"], torch.ones(HEADS, 4, dtype=torch.float64)
+    whole = {**arguments, "gates": gates._replace(gain=ones)}
+    assert_all_close(call(function, whole, [9, 6, 2], chunk_size=chunk_size), plain)
+    silent = {**arguments, "gates": gates._replace(gain=0 * ones)}
+    reads, end = call(function, silent, [9, 6, 2], chunk_size=chunk_size)
+    # Silent ones are as those that begin as they were in the beginning and stay so.
+    state = arguments["state"].weights[0].detach().clone()
+    state[:, :, [0, 1, 2, 3]] = 0
+    still = {**arguments, "state": Memory((state,))}
+    wanted, kept = call(function, still, [9, 6, 2], chunk_size=chunk_size, adaptive=())
+    assert_all_close(reads, wanted)
+    assert_all_close(end.weights[0][:, :, 4], kept.weights[0][:, :, 4])
+
+
+@pytest.mark.parametrize("memory", ["linear", "mlp"])
 def test_without_retention_nothing_fades(memory):
     arguments = make_tensors(9, memory=memory, retention=False)
     assert_scan_equals_loop(arguments, [9, 6, 2], chunk_size=4, eta_max=0.7)

@@ -33,7 +33,7 @@ from nestling.training.tokenizer import train_tokenizer
 
 CORPORA = {
     "wikitext2": (("lm/wikitext2_train.txt.gz",), ("lm/wikitext2_valid.txt.gz",)),
-    "novels": (("domains/en_novels.jsonl.gz#train",), ("domains/en_novels.jsonl.gz#valid",)),
+    "novels": (("domains/en_novels.jsonl.gz#train",), ("domains/en_novels.jsonl.gz#test",)),
 }
 VOCABULARY = 4096
 # Of training, in the table beside the paper's.

@@ -150,6 +150,19 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         partial(language_modeling.measure_language_modeling, tokens=language_modeling.TOKENS),
         needs_data=True,
     ),
+    "language_modeling_books": Reproduction(
+        "Language modelling, books",
+        "no published numbers; [L] Table 2 claims the order",
+        "novels, 2.6M parameters, 300,000 tokens in windows of 256",
+        "about 1.5 hours of one core for 3 seeds",
+        tuple(language_modeling.MODELS),
+        partial(
+            language_modeling.measure_language_modeling,
+            corpora=("novels",),
+            tokens=language_modeling.TOKENS,
+        ),
+        needs_data=True,
+    ),
     "continual_facts": Reproduction(
         "Facts over many sessions",
         "no published numbers; [L] Section 7 claims that more levels forget less",

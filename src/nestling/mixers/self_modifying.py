@@ -26,6 +26,16 @@ key that M_k has turned away do not, so that a query, which no memory turns, fin
 training. Matrices may begin as the identity instead (`initial="identity"`), as an MLP nearly does
 by its residual: associative recall is then learned in far fewer steps.
 
+All memories are written with one key and rate, so that a token which M_mem has to keep turns M_k
+as far: later keys are no longer those that a query, made of q alone, is made of. With
+`projection_gain` what is written in the memories other than M_mem counts by a learned share, per
+head and memory, which begins there: they are slower levels. On associative recall (`mqar`) that is
+the difference between a memory that is filled and one that is not.
+
+What the heads of rate and retention read is of unit length, and so what they say of a token begins
+and stays near what they say of all, for as long as their weights have to grow. `gate_scale`
+multiplies it: with the square root of the hidden size they begin as selective as those of DeltaNet.
+
 The paper leaves the heads of rate and retention and the range of the rate open (NL §4.7): the heads
 are static, and the rate is bounded so that no decay overshoots. That bound leaves out the error of
 "l2", which is as old as the chunk: on random tokens, rates from 0.9 on (in chunks of 64, from 0.5
@@ -94,6 +104,10 @@ class SelfModifyingOptions:
         initial: what matrices begin as: "rotation", a random one each, or "identity", with which
             the plain delta rule, whose rate may be 1, makes much of rounding after thousands of
             tokens; with `eta_max=0.5` it does not.
+        projection_gain: between 0 and 1, how much of what is written in the memories other than
+            M_mem counts before training, which learns it; None for all of it, always.
+        gate_scale: by how much what the heads of rate and retention read is multiplied.
+        eta_spread: how many times the rate of the last head the rate of the first one begins at.
 
     Raises:
         ValueError: for a name or number outside of these.
@@ -113,6 +127,9 @@ class SelfModifyingOptions:
     own_value_input: bool = False
     open_gates: bool = False
     initial: Initial = "rotation"
+    projection_gain: float | None = None
+    gate_scale: float = 1.0
+    eta_spread: float = 50.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adaptive", tuple(self.adaptive))
@@ -135,6 +152,24 @@ class SelfModifyingOptions:
             raise ValueError(f"expansion is {self.expansion}: it must be at least 1; 2 is usual")
         if self.eta_max is not None and not self.eta_max > 0:
             raise ValueError(f"eta_max is {self.eta_max}: it must be positive; 1 is usual")
+        if not self.gate_scale > 0:
+            raise ValueError(f"gate_scale is {self.gate_scale}: it must be positive; 1 is usual")
+        if not self.eta_spread >= 1:
+            raise ValueError(
+                f"eta_spread is {self.eta_spread}: it must be at least 1, with which all heads "
+                "begin alike; 50 is usual"
+            )
+        if self.projection_gain is not None:
+            if not 0 < self.projection_gain < 1:
+                raise ValueError(
+                    f"projection_gain is {self.projection_gain}: it must be between 0 and 1; "
+                    "0.1 is usual, None for all"
+                )
+            if self.decay_to != "initial":
+                raise ValueError(
+                    "a projection_gain is of what memories differ by from their initial value; "
+                    f"leave decay_to at 'initial', got {self.decay_to!r}"
+                )
 
     def scheme(self, chunk_size: int) -> Scheme:
         """How memories of this kind modify themselves in chunks of a size.
@@ -246,6 +281,8 @@ class SelfModifyingTitans(nn.Module):
         if self.options.momentum:
             self.mu_weight = nn.Parameter(torch.empty(heads, width))
             self.mu_bias = nn.Parameter(torch.empty(heads))
+        if self.options.projection_gain is not None:
+            self.gain_bias = nn.Parameter(torch.empty(heads, memories - 1))
         self.read_norm = nn.RMSNorm(width, eps=1e-6)
         self.gate_projection = nn.Linear(hidden_size, hidden_size, bias=self.options.open_gates)
         self.output_projection = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -264,11 +301,12 @@ class SelfModifyingTitans(nn.Module):
         | memory_init, an MLP               | N(0, 1), then such that it adds a vector of length 1|
         | eta, alpha, mu_weight             | N(0, 0.1^2)                                         |
         | eta_bias                          | a rate of 0.5 / chunk_size, at most eta_max / 2, of |
-        |                                   | 0.5 for the plain delta rule (first head), to a     |
-        |                                   | 50th of that (last)                                 |
+        |                                   | 0.5 for the plain delta rule (first head), to that  |
+        |                                   | over `eta_spread` (last)                            |
         | alpha_bias                        | a retention from 0.999 (first head) to 0.99999, for |
         |                                   | MLPs to 0.995                                       |
         | mu_bias                           | a momentum of 0.5                                   |
+        | gain_bias                         | `projection_gain`                                   |
         | read_norm                         | 1                                                   |
 
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
@@ -302,7 +340,7 @@ class SelfModifyingTitans(nn.Module):
         slower = torch.linspace(0, 1, self.num_heads, dtype=torch.float64)
         nn.init.normal_(self.eta_weight, std=0.1)
         with torch.no_grad():
-            self.eta_bias.copy_((rate * 50**-slower).logit())
+            self.eta_bias.copy_((rate * self.options.eta_spread**-slower).logit())
         if self.options.retention:
             nn.init.normal_(self.alpha_weight, std=0.1)
             with torch.no_grad():
@@ -312,6 +350,9 @@ class SelfModifyingTitans(nn.Module):
         if self.options.momentum:
             nn.init.normal_(self.mu_weight, std=0.1)
             nn.init.zeros_(self.mu_bias)
+        if self.options.projection_gain is not None:
+            gain = torch.tensor(self.options.projection_gain, dtype=torch.float64)
+            nn.init.constant_(self.gain_bias, gain.logit().item())
         nn.init.ones_(self.read_norm.weight)
 
     def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
@@ -376,11 +417,16 @@ class SelfModifyingTitans(nn.Module):
     ) -> tuple[Tensor, Memory | None]:
         """Read `tokens [B, T, parts, H, K]`, u, maybe c, and q, from the start of a chunk on."""
         u, *c, q = tokens.unbind(2)
-        gates = Gates(self.eta_weight, self.eta_bias)
+        scale = self.options.gate_scale
+        gates = Gates(scale * self.eta_weight, self.eta_bias)
         if self.options.retention:
-            gates = gates._replace(alpha_weight=self.alpha_weight, alpha_bias=self.alpha_bias)
+            gates = gates._replace(
+                alpha_weight=scale * self.alpha_weight, alpha_bias=self.alpha_bias
+            )
         if self.options.momentum:
             gates = gates._replace(mu_weight=self.mu_weight, mu_bias=self.mu_bias)
+        if self.options.projection_gain is not None:
+            gates = gates._replace(gain=self.gain_bias.sigmoid())
         initial = tuple(self.memory_init)
         return self_modifying_scan(
             u, c[0] if c else None, q, initial, memory, gates, lengths, self.scheme

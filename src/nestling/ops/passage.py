@@ -26,7 +26,11 @@ DecayTo = Literal["initial", "zero"]
 
 
 class Gates(NamedTuple):
-    """Static heads of rate, retention and momentum; None for a retention of 1, for no momentum."""
+    """Static heads of rate, retention and momentum; None for a retention of 1, for no momentum.
+
+    The gain is how much of what is written in them the memories other than M_mem answer with; None
+    for all of it.
+    """
 
     eta_weight: Tensor  # [H, K]
     eta_bias: Tensor  # [H]
@@ -34,6 +38,7 @@ class Gates(NamedTuple):
     alpha_bias: Tensor | None = None
     mu_weight: Tensor | None = None
     mu_bias: Tensor | None = None
+    gain: Tensor | None = None  # [H, M - 1]
 
     def to(self, dtype: torch.dtype) -> "Gates":
         """The same heads in another precision."""

@@ -4,8 +4,9 @@ Five memories per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's input
 its key, value, rate and retention and answer its query, and are all written with that key, rate and
 retention; a sixth, M_q, may make the query. A memory is `M(z) = W z` or, with two matrices,
 `M(z) = z + W_1 silu(W_2 z)`. Every matrix W = A + D: only D decays, and the anchor A is W's
-initial value (`decay_to="initial"`) or zero, the letter of eq. 88. With S the state at the start
-of a chunk:
+initial value (`decay_to="initial"`) or zero, the letter of eq. 88. A memory answers with A + g D,
+the gain g being 1 unless it is learned (never that of M_mem). With S the state at the start of a
+chunk:
 
     k_t = M_k,S(u_t) / |M_k,S(u_t)|                    v_t of M_v and c_t and q_t in the same way
     alpha_t = exp(-softplus(w_alpha . M_alpha,S(u_t) + b_alpha))
@@ -79,7 +80,7 @@ def self_modifying_scan(
             float64 if they are float64, else in float32.
         state: the same with B in front, what they differ by from `initial`, and their momentum
             where there is any; None is fresh.
-        gates: the static heads of rate, retention and momentum.
+        gates: the static heads of rate, retention and momentum, and the gain.
         lengths: `[B]`; rows at or after a sequence's length are invisible.
         scheme: how the memories modify themselves.
 
@@ -107,7 +108,7 @@ def self_modifying_scan(
         anchor, now = _anchor_and_decaying(initial, state, batch, gates, scheme)
         written = scheme.written(initial[0].shape[1], inputs.device)
         factored = len(initial) == 1 and scheme.delta and gates.mu_weight is None
-        if factored and chunk == 1:
+        if factored and chunk == 1 and gates.gain is None:
             u, q = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
             c = None if contents is None else mask_rows(contents, lengths).to(dtype)
             y, last = token_scan(u, c, q, anchor[0], now.weights[0], gates, lengths, scheme)
@@ -119,7 +120,7 @@ def self_modifying_scan(
         split_tokens = zip(split(inputs), of_values, split(queries), strict=True)
         for place, (u, c, q) in enumerate(split_tokens):
             due = scheme.due(place * step, initial[0].shape[1], inputs.device)
-            memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
+            memory = _answering(anchor, now.weights, gates.gain)
             snapshot = memory if due is None else _where(due, memory, snapshot)
             tokens_of_step = read_tokens(u, c, q, snapshot, gates, scheme.eta_max)
             passage = kind(tokens_of_step, snapshot, now, scheme)
@@ -158,7 +159,7 @@ def self_modifying_loop(
     reads = []
     for t in range(inputs.shape[1]):
         due = scheme.due(t, memories, device)
-        memory = tuple(a + d for a, d in zip(anchor, now.weights, strict=True))
+        memory = _answering(anchor, now.weights, gates.gain)
         snapshot = memory if due is None else _where(due, memory, snapshot)
         # What the memories make of the token: [B, H, M, K].
         made = _answers(snapshot, inputs[:, t, :, None])
@@ -203,13 +204,26 @@ def self_modifying_loop(
         now = _write(end, now, visible.view(-1, 1, 1, 1, 1))
         reader = snapshot
         if scheme.read == "running":
-            reader = [a + d for a, d in zip(anchor, now.weights, strict=True)]
+            reader = _answering(anchor, now.weights, gates.gain)
         read = _answers(reader, q[:, :, None])[:, :, MEM]
         reads.append(torch.where(visible[:, None, None], read, 0))
         if (t + 1) % max(scheme.chunk_sizes) == 0:
             kept = _write(now, kept, visible.view(-1, 1, 1, 1, 1))
     y = torch.stack(reads, 1)
     return y, None if state is None else _as_state(kept, anchor, initial)
+
+
+def _answering(
+    anchor: Sequence[Tensor], decaying: Sequence[Tensor], gain: Tensor | None
+) -> tuple[Tensor, ...]:
+    """The matrices that memories answer with: A + g D."""
+    if gain is None:
+        return tuple(a + d for a, d in zip(anchor, decaying, strict=True))
+    # All of M_mem counts.
+    each = torch.cat([gain[:, :MEM], torch.ones_like(gain[:, :1]), gain[:, MEM:]], 1)
+    return tuple(
+        torch.addcmul(a, each[..., None, None], d) for a, d in zip(anchor, decaying, strict=True)
+    )
 
 
 def _answers(weights: Sequence[Tensor], z: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ kept of before is little. So the slow level may dream besides: it goes on from t
 kept passages as it would, and what it says of its dreams is rehearsed too. Of what came before
 everything else an elder can dream, the model as it was in the beginning, a level that is never
 written: what it says does not drift from night to night. Then all levels take the weights that the
-night has made. A night that leaves the model worse on what it must not lose is taken back:
-everything is as it was in the evening before.
+night has made. A night that leaves the model worse on what it must not lose than both that evening
+and the evening before is taken back: everything is as it was in the evening before.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class NightOptions:
         taught: weight of what the slow level says beside the tokens themselves.
         dreamed: dreams in a step; 0 for none.
         dream_weight: weight of what the slow level says of its dreams, beside a passage.
-        bound: share by which the loss of what must not be lost may rise.
+        bound: share by which the loss of what must not be lost may rise, over the evening or over
+            the slow level, whichever has lost more.
     """
 
     steps: int = 32
@@ -148,6 +149,7 @@ def sleep(
     probe = day[torch.randperm(len(day), generator=generator)[:_PROBED]]
     hurt = losses_of(model, before)
     evening = _mean(losses_of(model, probe)), _mean(hurt), _mean(losses_of(model, base))
+    most = (1 + options.bound) * max(evening[2], _mean(losses_of(teacher, base)))
     order = _most_needed(hurt - losses_of(teacher, before), rehearsed)
     with torch.no_grad():
         for weight, slow in zip(model.parameters(), teacher.parameters(), strict=True):
@@ -166,7 +168,7 @@ def sleep(
             loss = loss + options.dream_weight * dreamt / len(dreams)
         take_step(model, optimizer, loss, options.rate * (1 - step / options.steps))
     morning = tuple(_mean(losses_of(model, lot)) for lot in (probe, before, base))
-    kept = morning[2] <= (1 + options.bound) * evening[2]
+    kept = morning[2] <= most
     woken = model if kept else teacher
     if kept and len(before):
         chosen = _turn(order, 0, options.steps * options.recalled)
