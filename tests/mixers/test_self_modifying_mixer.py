@@ -24,9 +24,9 @@ KINDS = [
     {"memory": "mlp", "adaptive": ("v", "q"), "projection_chunk_size": 32},
     {"projection_chunk_size": 1, "adaptive": ("k", "v", "eta", "alpha", "q")},
     {"own_value_input": True, "open_gates": True, "initial": "identity"},
-    {"projection_gain": 0.3, "decay_to": "initial"},
+    {"self_gain": 0.3, "decay_to": "initial", "read_initial": False},
     {
-        "projection_gain": 0.3,
+        "self_gain": 0.3,
         "decay_to": "initial",
         "memory": "mlp",
         "adaptive": ("k", "q"),
@@ -398,22 +398,22 @@ def test_matrices_begin_as_the_identity_on_request():
         SelfModifyingOptions(initial="zero")
 
 
-@pytest.mark.parametrize(("adaptive", "others"), [((), 4), (("k", "q"), 5)])
-def test_a_gain_for_all_memories_but_the_main_one_is_learned_from_where_it_begins(adaptive, others):
-    mixer = make_mixer(projection_gain=0.2, adaptive=adaptive)
+@pytest.mark.parametrize(("adaptive", "memories"), [((), 5), (("k", "q"), 6)])
+def test_a_gain_for_every_memory_is_learned_from_where_it_begins(adaptive, memories):
+    mixer = make_mixer(self_gain=0.2, adaptive=adaptive)
     torch.testing.assert_close(
-        mixer.gain_bias.sigmoid(), torch.full((HEADS, others), 0.2, dtype=torch.float64)
+        mixer.gain_bias.sigmoid(), torch.full((HEADS, memories), 0.2, dtype=torch.float64)
     )
     y, _ = mixer(tokens_of(1, 9), None, torch.tensor([9]))
     y.sum().backward()
-    # What is not written makes no difference.
-    assert bool(mixer.gain_bias.grad[:, 0].any()) is ("k" in adaptive)
-    assert not mixer.gain_bias.grad[:, 1:4].any()
+    # The gain of what is not written makes no difference.
+    written = [name in ("mem", *adaptive) for name in MEMORIES[:memories]]
+    assert mixer.gain_bias.grad.bool().tolist() == [written] * HEADS
 
 
 def test_a_small_gain_keeps_the_keys_of_training():
     x, lengths = tokens_of(1, 40), torch.tensor([40])
-    static = make_mixer(adaptive=())
+    static = make_mixer(adaptive=(), self_gain=0.01)
     reads = static(x, None, lengths)[0]
 
     def distance(**options):
@@ -421,7 +421,7 @@ def test_a_small_gain_keeps_the_keys_of_training():
         mixer.load_state_dict(static.state_dict(), strict=False)
         return (mixer(x, None, lengths)[0] - reads).norm().item()
 
-    assert distance(projection_gain=0.01) < 0.1 * distance()
+    assert distance(self_gain=0.01) < 0.1 * distance()
 
 
 def test_gates_tell_tokens_apart_by_their_scale():
@@ -450,10 +450,13 @@ def test_scales_that_cannot_be_are_refused():
 
 def test_a_gain_that_cannot_be_is_refused():
     for gain in (0.0, 1.0, -0.1, math.nan):
-        with pytest.raises(ValueError, match="projection_gain is .* between 0 and 1"):
-            SelfModifyingOptions(projection_gain=gain)
-    with pytest.raises(ValueError, match="leave decay_to at 'initial', got 'zero'"):
-        SelfModifyingOptions(projection_gain=0.1, decay_to="zero")
+        with pytest.raises(ValueError, match="self_gain is .* between 0 and 1"):
+            SelfModifyingOptions(self_gain=gain)
+    for options in ({"self_gain": 0.1}, {"read_initial": False}):
+        with pytest.raises(ValueError, match="leave decay_to at 'initial' with them, got 'zero'"):
+            SelfModifyingOptions(**options, decay_to="zero")
+    with pytest.raises(ValueError, match="an MLP is read as a whole"):
+        SelfModifyingOptions(memory="mlp", read_initial=False)
 
 
 def test_gates_of_the_output_begin_open_on_request():

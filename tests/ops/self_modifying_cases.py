@@ -43,7 +43,7 @@ def make_tensors(
 
     gates = Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum))
     if gain:
-        gates = gates._replace(gain=normal(heads, memories - 1, shift=0.5, scale=0.2))
+        gates = gates._replace(gain=normal(heads, memories, shift=0.5, scale=0.2))
     return {
         **{name: normal(batch, tokens, heads, width) for name in PER_TOKEN},
         "initial": matrices(heads, scale=1.0),

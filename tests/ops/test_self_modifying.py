@@ -105,7 +105,7 @@ def test_memories_that_are_not_written_equal_the_loop_and_stay(memory, adaptive,
 @pytest.mark.parametrize("memories", [5, 6])
 @pytest.mark.parametrize("read", ["running", "chunk"])
 @pytest.mark.parametrize(("chunk_size", "momentum"), [(1, False), (4, False), (4, True)])
-def test_memories_that_answer_with_a_part_of_what_is_written_equal_the_loop(
+def test_memories_that_make_tokens_with_a_share_of_what_is_written_equal_the_loop(
     memory, memories, read, chunk_size, momentum
 ):
     arguments = make_tensors(10, memory=memory, memories=memories, momentum=momentum, gain=True)
@@ -113,23 +113,74 @@ def test_memories_that_answer_with_a_part_of_what_is_written_equal_the_loop(
     assert_scan_equals_loop(arguments, [10, 8, 3], **options)
 
 
+@pytest.mark.parametrize("gain", [False, True])
+@pytest.mark.parametrize("momentum", [False, True])
+@pytest.mark.parametrize("read", ["running", "chunk"])
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_what_is_written_read_alone_equals_the_loop(gain, momentum, read, chunk_size):
+    arguments = make_tensors(10, momentum=momentum, gain=gain)
+    options = {"read": read, "read_initial": False, "eta_max": 0.7}
+    assert_scan_equals_loop(arguments, [10, 8, 3], chunk_size=chunk_size, **options)
+
+
+@pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+@pytest.mark.parametrize("read", ["running", "chunk"])
+def test_what_is_read_beside_what_is_written_is_what_the_initial_value_answers(function, read):
+    arguments = make_tensors(9)
+    options = {"chunk_size": 4, "read": read}
+    (whole, end), (written, same) = (
+        call(function, arguments, [9, 6, 2], read_initial=initial, **options)
+        for initial in (True, False)
+    )
+    assert_all_close(end, same)
+    m_mem = arguments["initial"][0][:, MEMORIES.index("mem")]
+    answered = torch.einsum("hij,bthj->bthi", m_mem, arguments["queries"])
+    visible = torch.arange(9)[None, :] < torch.tensor([9, 6, 2])[:, None]
+    torch.testing.assert_close(whole - written, answered * visible[..., None, None])
+
+
+@pytest.mark.parametrize(("mem", "others"), [(4, 2), (1, 3)])
+@pytest.mark.parametrize("read", ["running", "chunk"])
+def test_a_share_of_what_is_written_in_chunks_of_two_sizes_equals_the_loop(mem, others, read):
+    arguments = make_tensors(13, gain=True)
+    options = {"chunk_size": mem, "projection_chunk_size": others, "read": read, "eta_max": 0.7}
+    assert_scan_equals_loop(arguments, [13, 9, 4], **options)
+
+
 @pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
 @pytest.mark.parametrize("chunk_size", [1, 4])
-def test_with_a_gain_of_one_all_of_it_counts_and_with_none_nothing(function, chunk_size):
+@pytest.mark.parametrize("read", ["running", "chunk"])
+def test_with_a_gain_of_one_all_of_what_is_written_counts(function, chunk_size, read):
     arguments = make_tensors(9)
-    plain = call(function, arguments, [9, 6, 2], chunk_size=chunk_size)
-    gates, ones = arguments["gates"], torch.ones(HEADS, 4, dtype=torch.float64)
-    whole = {**arguments, "gates": gates._replace(gain=ones)}
-    assert_all_close(call(function, whole, [9, 6, 2], chunk_size=chunk_size), plain)
-    silent = {**arguments, "gates": gates._replace(gain=0 * ones)}
-    reads, end = call(function, silent, [9, 6, 2], chunk_size=chunk_size)
-    # Silent ones are as those that begin as they were in the beginning and stay so.
-    state = arguments["state"].weights[0].detach().clone()
-    state[:, :, [0, 1, 2, 3]] = 0
-    still = {**arguments, "state": Memory((state,))}
-    wanted, kept = call(function, still, [9, 6, 2], chunk_size=chunk_size, adaptive=())
-    assert_all_close(reads, wanted)
-    assert_all_close(end.weights[0][:, :, 4], kept.weights[0][:, :, 4])
+    plain = call(function, arguments, [9, 6, 2], chunk_size=chunk_size, read=read)
+    ones = torch.ones(HEADS, 5, dtype=torch.float64)
+    whole = {**arguments, "gates": arguments["gates"]._replace(gain=ones)}
+    assert_all_close(call(function, whole, [9, 6, 2], chunk_size=chunk_size, read=read), plain)
+
+
+@pytest.mark.parametrize("function", [self_modifying_scan, self_modifying_loop])
+@pytest.mark.parametrize("chunk_size", [1, 4])
+@pytest.mark.parametrize(("gain", "modifies_itself"), [(0.0, False), (0.5, True)])
+def test_with_a_gain_of_zero_a_memory_does_not_modify_itself(
+    function, chunk_size, gain, modifies_itself
+):
+    """Then tokens do the same to whatever was written before: what comes out is linear in that."""
+    arguments = make_tensors(9)
+    gains = torch.full((HEADS, 5), gain, dtype=torch.float64)
+    arguments["gates"] = arguments["gates"]._replace(gain=gains)
+
+    def out(weight):
+        given = {**arguments, "state": Memory((weight,))}
+        reads, end = call(
+            function, given, [9, 6, 2], chunk_size=chunk_size, objective="dot_product"
+        )
+        return torch.cat([reads.flatten(), end.weights[0].flatten()])
+
+    first = arguments["state"].weights[0]
+    second, none = first.flip(-1), torch.zeros_like(first)
+    bent = out(first + second) - out(first) - out(second) + out(none)
+    assert (bent.abs().max() > 1e-3).item() is modifies_itself
+    assert modifies_itself or bent.abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("memory", ["linear", "mlp"])

@@ -22,10 +22,9 @@ from nestling.evaluation.babilong import SHORTCUTS, shortcuts, stories, words_of
 from nestling.evaluation.finished import Finished
 from nestling.evaluation.haystack import Draw, Haystack, Reading
 from nestling.evaluation.language_modeling import MODELS, Variants
-from nestling.evaluation.mqar import MODELS as RECALLING
 from nestling.evaluation.needles import MADE_UP, NEEDLES
 from nestling.evaluation.rows import Progress, Row
-from nestling.evaluation.sequence_tasks import IGNORED
+from nestling.evaluation.sequence_tasks import IGNORED, RECALLING
 from nestling.models.hope import Hope
 from nestling.models.presets import matched, parameter_count
 from nestling.models.settings import HopeSettings

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nestling.evaluation.rows import Row
-from nestling.evaluation.sequence_tasks import IGNORED, Course, Task, measure_tasks
+from nestling.evaluation.sequence_tasks import IGNORED, RECALLING, Course, Task, measure_tasks
 
 
 def draw_recall(
@@ -147,4 +147,4 @@ MODELS = ("hope", "titans", "delta_net", "transformer")
 def measure_mad(*, course: Course | None = None, **options: Any) -> Iterator[Row]:
     """Rows for `results/mad.json`: those of `measure_tasks` for the five tasks."""
     course = course or Course(steps=800, batch=16)
-    return measure_tasks(TASKS, course=course, **options)
+    return measure_tasks(TASKS, course=course, peers=RECALLING, **options)

@@ -6,23 +6,14 @@ its value is asked. Every key stands in a sequence once before it is asked.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from nestling.evaluation.sequence_tasks import IGNORED, PEERS, Course, Task
+from nestling.evaluation.sequence_tasks import IGNORED, Course, Task
 
 VOCABULARY = 256
-# Where nothing but recall is asked, the matrices of Hope begin as the identity.
-MODELS = {
-    **PEERS,
-    "hope": {
-        **PEERS["hope"],
-        "self_modifying": replace(PEERS["hope"]["self_modifying"], initial="identity"),
-    },
-}
 # How strongly queries are drawn to the place right behind the pairs.
 NEARNESS = 0.1
 

@@ -16,7 +16,7 @@ from nestling.evaluation import (
 )
 from nestling.evaluation.continual import benchmark, fact_methods, facts, methods
 from nestling.evaluation.rows import Row
-from nestling.evaluation.sequence_tasks import PEERS, measure_tasks
+from nestling.evaluation.sequence_tasks import PEERS, RECALLING, measure_tasks
 
 Measure = Callable[..., Iterator[Row]]
 """(models, seeds, run_file, progress, and data where it is needed, all by name) -> rows."""
@@ -119,7 +119,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "two blocks of width 64, 256 ids, 4 to 32 pairs, 2,000 steps of 32 sequences of any size",
         "about 1.5 hours of one core for 3 seeds",
         mad.MODELS,
-        partial(measure_tasks, mqar.TASKS, course=mqar.COURSE, peers=mqar.MODELS),
+        partial(measure_tasks, mqar.TASKS, course=mqar.COURSE, peers=RECALLING),
     ),
     "needles": Reproduction(
         "Needles in real books",

@@ -27,10 +27,12 @@ training. Matrices may begin as the identity instead (`initial="identity"`), as 
 by its residual: associative recall is then learned in far fewer steps.
 
 All memories are written with one key and rate, so that a token which M_mem has to keep turns M_k
-as far: later keys are no longer those that a query, made of q alone, is made of. With
-`projection_gain` what is written in the memories other than M_mem counts by a learned share, per
-head and memory, which begins there: they are slower levels. On associative recall (`mqar`) that is
-the difference between a memory that is filled and one that is not.
+as far: later keys are no longer those of a query, which is made of q alone; and what is to be kept,
+M_mem v, comes with what M_mem already holds at v. With `self_gain` a learned share, per head and
+memory, of what is written counts in what the memories make of a token, and all of it in what is
+read. On associative recall (`mqar`) that decides whether a memory is filled. And what is read of it
+is its initial value too, in which every query finds itself, as long as what was written;
+with `read_initial=False` what was written is read alone.
 
 What the heads of rate and retention read is of unit length, and so what they say of a token begins
 and stays near what they say of all, for as long as their weights have to grow. `gate_scale`
@@ -104,8 +106,10 @@ class SelfModifyingOptions:
         initial: what matrices begin as: "rotation", a random one each, or "identity", with which
             the plain delta rule, whose rate may be 1, makes much of rounding after thousands of
             tokens; with `eta_max=0.5` it does not.
-        projection_gain: between 0 and 1, how much of what is written in the memories other than
-            M_mem counts before training, which learns it; None for all of it, always.
+        self_gain: between 0 and 1, how much of what is written counts in what the memories make of
+            a token, before training, which learns it; None for all of it, always.
+        read_initial: whether the initial value of M_mem answers queries beside what is written; for
+            matrices alone.
         gate_scale: by how much what the heads of rate and retention read is multiplied.
         eta_spread: how many times the rate of the last head the rate of the first one begins at.
 
@@ -127,7 +131,8 @@ class SelfModifyingOptions:
     own_value_input: bool = False
     open_gates: bool = False
     initial: Initial = "rotation"
-    projection_gain: float | None = None
+    self_gain: float | None = None
+    read_initial: bool = True
     gate_scale: float = 1.0
     eta_spread: float = 50.0
 
@@ -152,6 +157,13 @@ class SelfModifyingOptions:
             raise ValueError(f"expansion is {self.expansion}: it must be at least 1; 2 is usual")
         if self.eta_max is not None and not self.eta_max > 0:
             raise ValueError(f"eta_max is {self.eta_max}: it must be positive; 1 is usual")
+        if self.memory == "mlp" and not self.read_initial:
+            raise ValueError("an MLP is read as a whole; leave read_initial at True")
+        if self.decay_to != "initial" and (self.self_gain is not None or not self.read_initial):
+            raise ValueError(
+                "self_gain and read_initial are about what memories differ by from their initial "
+                f"value; leave decay_to at 'initial' with them, got {self.decay_to!r}"
+            )
         if not self.gate_scale > 0:
             raise ValueError(f"gate_scale is {self.gate_scale}: it must be positive; 1 is usual")
         if not self.eta_spread >= 1:
@@ -159,17 +171,11 @@ class SelfModifyingOptions:
                 f"eta_spread is {self.eta_spread}: it must be at least 1, with which all heads "
                 "begin alike; 50 is usual"
             )
-        if self.projection_gain is not None:
-            if not 0 < self.projection_gain < 1:
-                raise ValueError(
-                    f"projection_gain is {self.projection_gain}: it must be between 0 and 1; "
-                    "0.1 is usual, None for all"
-                )
-            if self.decay_to != "initial":
-                raise ValueError(
-                    "a projection_gain is of what memories differ by from their initial value; "
-                    f"leave decay_to at 'initial', got {self.decay_to!r}"
-                )
+        if self.self_gain is not None and not 0 < self.self_gain < 1:
+            raise ValueError(
+                f"self_gain is {self.self_gain}: it must be between 0 and 1; "
+                "0.1 is usual, None for all"
+            )
 
     def scheme(self, chunk_size: int) -> Scheme:
         """How memories of this kind modify themselves in chunks of a size.
@@ -192,6 +198,7 @@ class SelfModifyingOptions:
             decay_to=self.decay_to,
             delta=self.delta,
             adaptive=self.adaptive,
+            read_initial=self.read_initial,
             eta_max=self.eta_max or self._stable_rate(max(chunk_size, other)),
         )
 
@@ -281,8 +288,8 @@ class SelfModifyingTitans(nn.Module):
         if self.options.momentum:
             self.mu_weight = nn.Parameter(torch.empty(heads, width))
             self.mu_bias = nn.Parameter(torch.empty(heads))
-        if self.options.projection_gain is not None:
-            self.gain_bias = nn.Parameter(torch.empty(heads, memories - 1))
+        if self.options.self_gain is not None:
+            self.gain_bias = nn.Parameter(torch.empty(heads, memories))
         self.read_norm = nn.RMSNorm(width, eps=1e-6)
         self.gate_projection = nn.Linear(hidden_size, hidden_size, bias=self.options.open_gates)
         self.output_projection = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -306,7 +313,7 @@ class SelfModifyingTitans(nn.Module):
         | alpha_bias                        | a retention from 0.999 (first head) to 0.99999, for |
         |                                   | MLPs to 0.995                                       |
         | mu_bias                           | a momentum of 0.5                                   |
-        | gain_bias                         | `projection_gain`                                   |
+        | gain_bias                         | `self_gain`                                   |
         | read_norm                         | 1                                                   |
 
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads
@@ -350,8 +357,8 @@ class SelfModifyingTitans(nn.Module):
         if self.options.momentum:
             nn.init.normal_(self.mu_weight, std=0.1)
             nn.init.zeros_(self.mu_bias)
-        if self.options.projection_gain is not None:
-            gain = torch.tensor(self.options.projection_gain, dtype=torch.float64)
+        if self.options.self_gain is not None:
+            gain = torch.tensor(self.options.self_gain, dtype=torch.float64)
             nn.init.constant_(self.gain_bias, gain.logit().item())
         nn.init.ones_(self.read_norm.weight)
 
@@ -425,7 +432,7 @@ class SelfModifyingTitans(nn.Module):
             )
         if self.options.momentum:
             gates = gates._replace(mu_weight=self.mu_weight, mu_bias=self.mu_bias)
-        if self.options.projection_gain is not None:
+        if self.options.self_gain is not None:
             gates = gates._replace(gain=self.gain_bias.sigmoid())
         initial = tuple(self.memory_init)
         return self_modifying_scan(

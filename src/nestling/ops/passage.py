@@ -28,8 +28,8 @@ DecayTo = Literal["initial", "zero"]
 class Gates(NamedTuple):
     """Static heads of rate, retention and momentum; None for a retention of 1, for no momentum.
 
-    The gain is how much of what is written in them the memories other than M_mem answer with; None
-    for all of it.
+    The gain is how much of what is written counts in what the memories make of a token; None for
+    all of it. In what is read all of it counts.
     """
 
     eta_weight: Tensor  # [H, K]
@@ -38,7 +38,7 @@ class Gates(NamedTuple):
     alpha_bias: Tensor | None = None
     mu_weight: Tensor | None = None
     mu_bias: Tensor | None = None
-    gain: Tensor | None = None  # [H, M - 1]
+    gain: Tensor | None = None  # [H, M]
 
     def to(self, dtype: torch.dtype) -> "Gates":
         """The same heads in another precision."""
@@ -64,6 +64,7 @@ class Scheme:
         delta: whether a write first takes away what stands at its key (delta gradient descent).
         adaptive: the memories that are written beside M_mem; the others keep their state.
         eta_max: upper bound of the rate.
+        read_initial: whether what is read of M_mem is read with its initial value.
     """
 
     chunk_size: int
@@ -74,6 +75,7 @@ class Scheme:
     delta: bool = True
     adaptive: Sequence[str] = MEMORIES
     eta_max: float = 1.0
+    read_initial: bool = True
 
     @property
     def chunk_sizes(self) -> tuple[int, int]:
@@ -107,7 +109,7 @@ class Tokens(NamedTuple):
     eta: Tensor  # [B, H, C]
     log_alpha: Tensor  # [B, H, C]
     log_mu: Tensor | None  # [B, H, C]
-    m_mem: tuple[Tensor, ...]  # [B, H, 1, ...], the snapshot of M_mem
+    m_mem: tuple[Tensor, ...]  # [B, H, 1, ...], the snapshot of M_mem that makes the targets
 
 
 def read_tokens(
@@ -155,11 +157,16 @@ class FactoredPassage:
         weight = torch.baddbmm(old @ kept.flatten(0, 1), asked, written.flatten(0, 1))
         return Memory((weight.view_as(self.weight),))
 
-    def read(self, anchor: Sequence[Tensor]) -> Tensor:
-        """What M_mem answers to the queries: `[B, H, C, K]`."""
-        (m_mem,) = self.tokens.m_mem
+    def read(self, anchor: Sequence[Tensor], shown: Sequence[Tensor]) -> Tensor:
+        """What M_mem answers to the queries: `[B, H, C, K]`.
+
+        Args:
+            anchor: what is read beside what is written, zeros for nothing.
+            shown: the same with all that was written up to the snapshot.
+        """
         if self.running is None:
-            return self.tokens.q @ m_mem.squeeze(2).mT
+            return self.tokens.q @ shown[0][:, :, MEM].mT
+        (m_mem,) = self.tokens.m_mem
         kept, written = self.running.chunk(2, dim=-1)
         answer = self.tokens.q @ anchor[0][:, MEM].mT + kept @ self.weight[:, :, MEM].mT
         return answer + written @ m_mem.squeeze(2).mT
@@ -205,11 +212,11 @@ class Passage:
                 momenta.append(momentum.view_as(now))
         return Memory(tuple(weights), tuple(momenta))
 
-    def read(self, anchor: Sequence[Tensor]) -> Tensor:
-        """What M_mem answers to the queries: `[B, H, C, K]`."""
+    def read(self, anchor: Sequence[Tensor], shown: Sequence[Tensor]) -> Tensor:
+        """What M_mem answers to the queries, as `FactoredPassage` does."""
         q, answer = self.tokens.q, self.tokens.q
         if self.read_at == "chunk":
-            return _asked(self.tokens.m_mem, q).squeeze(2)
+            return _asked([w[:, :, MEM : MEM + 1] for w in shown], q).squeeze(2)
         rows = self.now.weights[0].shape[3]
         for place, weight in enumerate(self.now.weights):
             z, writes = self.inputs[place], self.writes[place]

@@ -4,9 +4,9 @@ Five memories per head, M_k, M_v, M_eta, M_alpha and M_mem, turn a token's input
 its key, value, rate and retention and answer its query, and are all written with that key, rate and
 retention; a sixth, M_q, may make the query. A memory is `M(z) = W z` or, with two matrices,
 `M(z) = z + W_1 silu(W_2 z)`. Every matrix W = A + D: only D decays, and the anchor A is W's
-initial value (`decay_to="initial"`) or zero, the letter of eq. 88. A memory answers with A + g D,
-the gain g being 1 unless it is learned (never that of M_mem). With S the state at the start of a
-chunk:
+initial value (`decay_to="initial"`) or zero, the letter of eq. 88. What a memory makes of a token
+it makes with A + g D, the gain g being 1 unless it is learned; what is read of M_mem is read with
+A + D, or with D alone (`read_initial=False`). With S the state at the start of a chunk:
 
     k_t = M_k,S(u_t) / |M_k,S(u_t)|                    v_t of M_v and c_t and q_t in the same way
     alpha_t = exp(-softplus(w_alpha . M_alpha,S(u_t) + b_alpha))
@@ -108,23 +108,25 @@ def self_modifying_scan(
         anchor, now = _anchor_and_decaying(initial, state, batch, gates, scheme)
         written = scheme.written(initial[0].shape[1], inputs.device)
         factored = len(initial) == 1 and scheme.delta and gates.mu_weight is None
-        if factored and chunk == 1 and gates.gain is None:
+        if factored and chunk == 1 and gates.gain is None and scheme.read_initial:
             u, q = (mask_rows(x, lengths).to(dtype) for x in (inputs, queries))
             c = None if contents is None else mask_rows(contents, lengths).to(dtype)
             y, last = token_scan(u, c, q, anchor[0], now.weights[0], gates, lengths, scheme)
             return y, None if state is None else _as_state(Memory((last,)), anchor, initial)
         kind = FactoredPassage if factored else Passage
-        kept, snapshot = now, anchor
+        beside = _beside_what_is_written(anchor, scheme)
+        kept, snapshot, shown = now, anchor, beside
+        apart = scheme.read == "chunk" and (gates.gain is not None or not scheme.read_initial)
         reads = []
         of_values = (None,) * steps if contents is None else split(contents)
         split_tokens = zip(split(inputs), of_values, split(queries), strict=True)
         for place, (u, c, q) in enumerate(split_tokens):
             due = scheme.due(place * step, initial[0].shape[1], inputs.device)
-            memory = _answering(anchor, now.weights, gates.gain)
-            snapshot = memory if due is None else _where(due, memory, snapshot)
+            snapshot = _where(due, _answering(anchor, now.weights, gates.gain), snapshot)
+            shown = _where(due, _answering(beside, now.weights), shown) if apart else snapshot
             tokens_of_step = read_tokens(u, c, q, snapshot, gates, scheme.eta_max)
             passage = kind(tokens_of_step, snapshot, now, scheme)
-            reads.append(passage.read(anchor))
+            reads.append(passage.read(beside, shown))
             if place + 1 == steps and (state is None or not ends):
                 break
             now = _write(passage.end(), now, written)
@@ -156,11 +158,12 @@ def self_modifying_loop(
     memories, device = initial[0].shape[1], inputs.device
     written = scheme.written(memories, device)
     kept, snapshot = now, anchor
+    shown = beside = _beside_what_is_written(anchor, scheme)
     reads = []
     for t in range(inputs.shape[1]):
         due = scheme.due(t, memories, device)
-        memory = _answering(anchor, now.weights, gates.gain)
-        snapshot = memory if due is None else _where(due, memory, snapshot)
+        snapshot = _where(due, _answering(anchor, now.weights, gates.gain), snapshot)
+        shown = _where(due, _answering(beside, now.weights), shown)
         # What the memories make of the token: [B, H, M, K].
         made = _answers(snapshot, inputs[:, t, :, None])
         k = unit_norm(made[:, :, KEY])
@@ -202,9 +205,7 @@ def self_modifying_loop(
         visible = t < lengths
         end = _write(Memory(tuple(weights), tuple(momenta)), now, written)
         now = _write(end, now, visible.view(-1, 1, 1, 1, 1))
-        reader = snapshot
-        if scheme.read == "running":
-            reader = _answering(anchor, now.weights, gates.gain)
+        reader = shown if scheme.read == "chunk" else _answering(beside, now.weights)
         read = _answers(reader, q[:, :, None])[:, :, MEM]
         reads.append(torch.where(visible[:, None, None], read, 0))
         if (t + 1) % max(scheme.chunk_sizes) == 0:
@@ -213,17 +214,19 @@ def self_modifying_loop(
     return y, None if state is None else _as_state(kept, anchor, initial)
 
 
+def _beside_what_is_written(anchor: Sequence[Tensor], scheme: Scheme) -> tuple[Tensor, ...]:
+    """What is read beside D: A, or zeros."""
+    return tuple(anchor) if scheme.read_initial else tuple(map(torch.zeros_like, anchor))
+
+
 def _answering(
-    anchor: Sequence[Tensor], decaying: Sequence[Tensor], gain: Tensor | None
+    anchor: Sequence[Tensor], decaying: Sequence[Tensor], gain: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """The matrices that memories answer with: A + g D."""
+    """The matrices that memories answer with, A + D, or A + g D."""
+    pairs = zip(anchor, decaying, strict=True)
     if gain is None:
-        return tuple(a + d for a, d in zip(anchor, decaying, strict=True))
-    # All of M_mem counts.
-    each = torch.cat([gain[:, :MEM], torch.ones_like(gain[:, :1]), gain[:, MEM:]], 1)
-    return tuple(
-        torch.addcmul(a, each[..., None, None], d) for a, d in zip(anchor, decaying, strict=True)
-    )
+        return tuple(a + d for a, d in pairs)
+    return tuple(torch.addcmul(a, gain[..., None, None], d) for a, d in pairs)
 
 
 def _answers(weights: Sequence[Tensor], z: Tensor) -> Tensor:
@@ -257,12 +260,13 @@ def _as_state(memory: Memory, anchor: Sequence[Tensor], initial: Sequence[Tensor
     return Memory(tuple(d + (a - first) for d, a, first in weights), memory.momenta)
 
 
-def _where(mask: Tensor, new: Sequence[Tensor], old: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def _where(mask: Tensor | None, new: Sequence[Tensor], old: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The new matrices where the mask holds, everywhere for None."""
+    if mask is None:
+        return tuple(new)
     return tuple(torch.where(mask, x, y) for x, y in zip(new, old, strict=True))
 
 
 def _write(new: Memory, old: Memory, mask: Tensor | None) -> Memory:
     """The new memory where the mask holds, everywhere for None."""
-    if mask is None:
-        return new
     return Memory(_where(mask, new.weights, old.weights), _where(mask, new.momenta, old.momenta))
