@@ -443,7 +443,7 @@ def test_the_rates_of_the_heads_begin_as_far_apart_as_asked(spread):
 
 
 def test_scales_that_cannot_be_are_refused():
-    for wrong in ({"gate_scale": 0.0}, {"gate_scale": math.nan}, {"eta_spread": 0.5}):
+    for wrong in ({"gate_scale": 0.0}, {"gate_scale": math.inf}, {"eta_spread": 0.5}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*: it must be"):
             SelfModifyingOptions(**wrong)
 

@@ -30,9 +30,9 @@ All memories are written with one key and rate, so that a token which M_mem has 
 as far: later keys are no longer those of a query, which is made of q alone; and what is to be kept,
 M_mem v, comes with what M_mem already holds at v. With `self_gain` a learned share, per head and
 memory, of what is written counts in what the memories make of a token, and all of it in what is
-read. On associative recall (`mqar`) that decides whether a memory is filled. And what is read of it
-is its initial value too, in which every query finds itself, as long as what was written;
-with `read_initial=False` what was written is read alone.
+read. A query is answered by the initial value of M_mem besides, as loudly as by what was written,
+and with the identity that is the query itself; with `read_initial=False` what was written answers
+alone. Both decide whether a memory can be filled (`mqar`).
 
 What the heads of rate and retention read is of unit length, and so what they say of a token begins
 and stays near what they say of all, for as long as their weights have to grow. `gate_scale`
@@ -53,6 +53,7 @@ Momentum is the paper's, token by token: the write of a token enters the memory 
 entering it, weaker by mu each time. Its mu comes from a static head on u.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -164,12 +165,14 @@ class SelfModifyingOptions:
                 "self_gain and read_initial are about what memories differ by from their initial "
                 f"value; leave decay_to at 'initial' with them, got {self.decay_to!r}"
             )
-        if not self.gate_scale > 0:
-            raise ValueError(f"gate_scale is {self.gate_scale}: it must be positive; 1 is usual")
-        if not self.eta_spread >= 1:
+        if not 0 < self.gate_scale < math.inf:
             raise ValueError(
-                f"eta_spread is {self.eta_spread}: it must be at least 1, with which all heads "
-                "begin alike; 50 is usual"
+                f"gate_scale is {self.gate_scale}: it must be positive and finite; 1 is usual"
+            )
+        if not 1 <= self.eta_spread < math.inf:
+            raise ValueError(
+                f"eta_spread is {self.eta_spread}: it must be finite and at least 1, with which "
+                "all heads begin alike; 50 is usual"
             )
         if self.self_gain is not None and not 0 < self.self_gain < 1:
             raise ValueError(
@@ -313,7 +316,7 @@ class SelfModifyingTitans(nn.Module):
         | alpha_bias                        | a retention from 0.999 (first head) to 0.99999, for |
         |                                   | MLPs to 0.995                                       |
         | mu_bias                           | a momentum of 0.5                                   |
-        | gain_bias                         | `self_gain`                                   |
+        | gain_bias                         | a gain of `self_gain`                               |
         | read_norm                         | 1                                                   |
 
         Rates and retentions of the heads in between are evenly spaced in the logarithm: some heads

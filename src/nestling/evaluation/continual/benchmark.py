@@ -110,7 +110,7 @@ def measure_continual(
             beside it.
     """
     course = course or Course()
-    finished = Finished(run_file, course, form=2)
+    finished = Finished(run_file, course, form=3)
     texts: list[Texts] = []
     drawn: dict[tuple[str, int], Stream] = {}
 

@@ -18,13 +18,14 @@ from nestling.training.night import NightOptions
 RATE = 1e-3
 
 
-# Who sleeps takes smaller steps by day, and learns at night what is left. Dreams hold the base; of
-# before three times as many passages are recalled in a step as of the day, and awake as many.
+# Who sleeps takes smaller steps by day, and learns at night what is left, from the weights of the
+# evening on. Dreams hold the base; of before as many passages are recalled in a step as of the day.
 _NIGHT = {
     "rate": RATE / 3,
     "awake": 8,
-    "share": 0.5,
-    "steps": 64,
+    "share": 1.0,
+    "steps": 45,
+    "batch": 24,
     "dreamed": 8,
     "dream_weight": 4.0,
     "recalled": 24,
