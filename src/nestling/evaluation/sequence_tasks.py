@@ -45,18 +45,23 @@ PEERS: dict[str, dict[str, Any]] = {
 # The same where nothing but recall is asked. The matrices of Hope begin as the identity, little of
 # what is written counts in what they make of a token, and nothing else is read; all heads begin
 # fast, and selective.
+_RECALLS = replace(
+    PEERS["hope"]["self_modifying"],
+    initial="identity",
+    self_gain=0.1,
+    read_initial=False,
+    gate_scale=8.0,
+    eta_spread=1.0,
+)
 RECALLING: dict[str, dict[str, Any]] = {
     **PEERS,
-    "hope": {
-        **PEERS["hope"],
-        "self_modifying": replace(
-            PEERS["hope"]["self_modifying"],
-            initial="identity",
-            self_gain=0.1,
-            read_initial=False,
-            gate_scale=8.0,
-            eta_spread=1.0,
-        ),
+    **{
+        name: {"mixer": "self_modifying", "self_modifying": options}
+        for name, options in {
+            "hope": _RECALLS,
+            "hope, initial value read": replace(_RECALLS, read_initial=True),
+            "hope, all writes count": replace(_RECALLS, self_gain=None),
+        }.items()
     },
 }
 
