@@ -9,6 +9,7 @@ from nestling.evaluation import mad, mqar
 from nestling.evaluation.mad import TASKS
 from nestling.evaluation.sequence_tasks import (
     IGNORED,
+    RECALLING,
     Course,
     Task,
     accuracy,
@@ -139,3 +140,15 @@ def test_one_model_learns_all_sizes_of_mqar_and_is_asked_of_each():
     ]
     assert len({row["rate"] for row in rows}) == 1
     assert all(0 <= row["accuracy"] <= 1 and "right" not in row for row in rows)
+
+
+def test_recall_is_measured_without_one_part_at_a_time():
+    whole = RECALLING["hope"]["self_modifying"]
+    without = {
+        "hope, initial value read": {"read_initial": True},
+        "hope, all writes count": {"self_gain": None},
+    }
+    assert [name for name in RECALLING if name.startswith("hope")] == ["hope", *without]
+    for name, part in without.items():
+        assert RECALLING[name]["self_modifying"] == replace(whole, **part)
+        assert RECALLING[name]["self_modifying"] != whole
