@@ -42,9 +42,9 @@ PEERS: dict[str, dict[str, Any]] = {
     "retention": {"mixer": "retention"},
     "transformer": {"mixer": "attention"},
 }
-# The same where nothing but recall is asked. The matrices of Hope begin as the identity, little of
-# what is written counts in what they make of a token, and nothing else is read; all heads begin
-# fast, and selective.
+# The same where nothing but recall is asked. The matrices of Hope begin as the identity. What is
+# written is read alone, and counts little in what they make of a token; all heads begin fast, and
+# selective.
 _RECALLS = replace(
     PEERS["hope"]["self_modifying"],
     initial="identity",
