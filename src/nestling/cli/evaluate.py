@@ -19,6 +19,7 @@ Run = Annotated[
     Path | None, typer.Option("--run", help="File of finished runs; a later start goes on from it.")
 ]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds.")]
+_MOST_THREADS = 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +32,7 @@ def measure(
     out: Path,
     *,
     quiet: bool = False,
-    add: tuple[str, Sequence[str]] | None = None,
+    add: tuple[str, Sequence[Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Collect rows with progress on stderr, then write them; Ctrl-C writes nothing.
 
@@ -305,8 +306,13 @@ def speed(
     mixer: Annotated[list[str] | None, typer.Option(help="Some of the mixers alone.")] = None,
     mode: Annotated[list[str] | None, typer.Option(help="Some of the modes alone.")] = None,
     length: Annotated[list[int] | None, typer.Option(help="Tokens of a sequence.")] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Torch threads.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, max=_MOST_THREADS, help="Torch threads.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what the file holds of other numbers of threads.")
+    ] = False,
     run: Run = None,
     out: Out = Path("results"),
 ) -> None:
@@ -333,6 +339,7 @@ def speed(
             ),
             out,
             quiet=True,
+            add=("threads", range(1, _MOST_THREADS + 1)) if add else None,
         )
 
 

@@ -74,7 +74,7 @@ def add_results(
     rows: Sequence[Row],
     *,
     by: str,
-    order: Sequence[str],
+    order: Sequence[Any],
     command: str,
     directory: str | Path | None = None,
 ) -> list[dict[str, Any]]:
