@@ -41,18 +41,18 @@ def make_tensors(
     def head(wanted, shift=0.0):
         return (normal(heads, width), normal(heads, shift=shift)) if wanted else (None, None)
 
-    gates = Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum))
-    if gain:
-        gates = gates._replace(gain=normal(heads, memories, shift=0.5, scale=0.2))
-    return {
+    arguments = {
         **{name: normal(batch, tokens, heads, width) for name in PER_TOKEN},
         "initial": matrices(heads, scale=1.0),
         "state": Memory(
             matrices(batch, heads, scale=0.3),
             matrices(batch, heads, scale=0.3) if momentum else (),
         ),
-        "gates": gates,
     }
+    gates = Gates(*head(True, -1.0), *head(retention, alpha_bias), *head(momentum))
+    if gain:
+        gates = gates._replace(gain=normal(heads, memories, shift=0.5, scale=0.2))
+    return {**arguments, "gates": gates}
 
 
 def tensors_in(value):

@@ -361,8 +361,8 @@ class SelfModifyingTitans(nn.Module):
             nn.init.normal_(self.mu_weight, std=0.1)
             nn.init.zeros_(self.mu_bias)
         if self.options.self_gain is not None:
-            gain = torch.tensor(self.options.self_gain, dtype=torch.float64)
-            nn.init.constant_(self.gain_bias, gain.logit().item())
+            share = self.options.self_gain
+            nn.init.constant_(self.gain_bias, math.log(share / (1 - share)))
         nn.init.ones_(self.read_norm.weight)
 
     def state_shapes(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
