@@ -118,7 +118,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Arora et al. 2024, as in [At] and [T]",
         "two blocks of width 64, 256 ids, 4 to 32 pairs, 2,000 steps of 32 sequences of any size",
         "about 3 hours of one core for 3 seeds",
-        tuple(name for name in RECALLING if name in mad.MODELS or name.startswith("hope")),
+        (*mad.MODELS, *(name for name in RECALLING if name not in PEERS)),
         partial(measure_tasks, mqar.TASKS, course=mqar.COURSE, peers=RECALLING),
     ),
     "needles": Reproduction(

@@ -53,16 +53,17 @@ _RECALLS = replace(
     gate_scale=8.0,
     eta_spread=1.0,
 )
+
+
+def _recalling(**parts: Any) -> dict[str, Any]:
+    return {**PEERS["hope"], "self_modifying": replace(_RECALLS, **parts)}
+
+
 RECALLING: dict[str, dict[str, Any]] = {
     **PEERS,
-    **{
-        name: {"mixer": "self_modifying", "self_modifying": options}
-        for name, options in {
-            "hope": _RECALLS,
-            "hope, initial value read": replace(_RECALLS, read_initial=True),
-            "hope, all writes count": replace(_RECALLS, self_gain=None),
-        }.items()
-    },
+    "hope": _recalling(),
+    "hope, initial value read": _recalling(read_initial=True),
+    "hope, all writes count": _recalling(self_gain=None),
 }
 
 
